@@ -1,0 +1,27 @@
+import type { ListenAddress } from './listen-address.ts'
+
+/** The settings of this process, read once by src/config.ts and frozen. */
+export interface Config {
+  readonly publicUrl: URL
+  /** Whether somebody chose the public URL; the simulator starts by itself only when nobody did. */
+  readonly publicUrlSet: boolean
+  readonly listen: ListenAddress
+  readonly httpListen: ListenAddress | undefined
+  readonly adminListen: ListenAddress | undefined
+  readonly metricsListen: ListenAddress | undefined
+  readonly tls: 'self' | 'off'
+  readonly trustedProxies: string[]
+  readonly databaseUrl: string | undefined
+  readonly databasePool: number
+  readonly migrate: 'auto' | 'manual'
+  readonly dataFolder: string
+  readonly secretKeyFile: string
+  readonly organization: string
+  readonly logLevel: string
+  readonly logFormat: 'json' | 'pretty' | 'auto'
+  readonly apns: { host: string; port: number; ca: string | undefined }
+  readonly pushRate: number
+  readonly simulator: 'auto' | 'on' | 'off'
+  readonly simulatorListen: ListenAddress
+  readonly bootstrapTokenFile: string | undefined
+}

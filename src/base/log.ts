@@ -1,0 +1,40 @@
+import { pino, type Logger } from 'pino'
+
+export type Log = Logger
+
+/** The names that log lines use; one list, so that searching works. */
+export interface LogFields {
+  requestId?: string
+  door?: 'device' | 'admin' | 'page'
+  route?: string
+  status?: number
+  ms?: number
+  device?: string
+  serialNumber?: string
+  enrollment?: string
+  command?: string
+  requestType?: string
+  said?: string
+  reason?: string
+  apiKey?: string
+}
+
+/** Names under which a secret could travel; their values never reach a log line, at whatever depth pino reaches. */
+const SECRET_NAMES = [
+  'authorization', 'cookie', 'mdm-signature', 'client-cert', 'password', 'passphrase', 'challenge', 'token', 'pushMagic', 'PushMagic',
+  'unlockToken', 'UnlockToken', 'BootstrapToken', 'privateKey', 'pin', 'PIN', 'secret',
+]
+
+/** One JSON object per line on stdout (stderr for `pretty` output of a terminal start is left to the caller). */
+export function createLog(level: string, destination?: pino.DestinationStream): Log {
+  return pino(
+    {
+      level,
+      base: {},
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: SECRET_NAMES.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `*.*["${name}"]`]), censor: '<redacted>' },
+    },
+    destination ?? pino.destination({ fd: 1, sync: false }),
+  )
+}

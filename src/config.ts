@@ -1,0 +1,200 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parse as parseYaml } from 'yaml'
+import { z } from 'zod'
+import { closest } from './base/closest.ts'
+import type { Config } from './base/config.ts'
+import { describeListen, isLoopbackHost, parseListen } from './base/listen-address.ts'
+
+/** Every setting as it is written: name, description, default. The only reader of the environment is this file. */
+export interface Setting {
+  name: string
+  /** `server.public_url`-like spelling in the file is the name without prefix in lower case. */
+  fallback: string
+  meaning: string
+  /** May also be given as `<name>_FILE`. */
+  secret?: true
+}
+
+export const SETTINGS: readonly Setting[] = [
+  { name: 'BRAMLEY_PUBLIC_URL', fallback: '', meaning: 'The address phones use, for ever. Empty: https://localhost and the port of BRAMLEY_LISTEN.' },
+  { name: 'BRAMLEY_LISTEN', fallback: ':8443', meaning: 'Where phones, browsers and scripts connect.' },
+  { name: 'BRAMLEY_HTTP_LISTEN', fallback: '127.0.0.1:8080', meaning: 'Plain HTTP for this machine only; empty = off. Not opened with BRAMLEY_TLS=off.' },
+  { name: 'BRAMLEY_ADMIN_LISTEN', fallback: '', meaning: 'A separate address for the API; empty = the API is served on BRAMLEY_LISTEN too.' },
+  { name: 'BRAMLEY_METRICS_LISTEN', fallback: '127.0.0.1:9090', meaning: 'Prometheus metrics; empty = off.' },
+  { name: 'BRAMLEY_TLS', fallback: 'self', meaning: '`self`: a certificate made here. `off`: a proxy in front ends TLS; name it in BRAMLEY_TRUSTED_PROXIES.' },
+  { name: 'BRAMLEY_TRUSTED_PROXIES', fallback: '', meaning: 'CIDRs, separated by commas, whose X-Forwarded-* headers are believed and whose plain HTTP is accepted.' },
+  { name: 'BRAMLEY_DATABASE_URL', fallback: '', meaning: 'postgres://… ; empty = a PostgreSQL of our own under BRAMLEY_DATA/pg.', secret: true },
+  { name: 'BRAMLEY_DATABASE_POOL', fallback: '16', meaning: 'Database connections of this process, 2 to 100.' },
+  { name: 'BRAMLEY_MIGRATE', fallback: 'auto', meaning: '`auto`: bring the schema up to date at the start. `manual`: refuse to start on an older schema; run `bramley migrate up`.' },
+  { name: 'BRAMLEY_DATA', fallback: './data', meaning: 'Folder for keys, the embedded database and the simulator.' },
+  { name: 'BRAMLEY_SECRET_KEY_FILE', fallback: '', meaning: 'File with the master key; empty = BRAMLEY_DATA/secret.key, made at the first start.' },
+  { name: 'BRAMLEY_ORGANIZATION', fallback: 'Bramley', meaning: 'The name that people read in the enrollment profile.' },
+  { name: 'BRAMLEY_LOG_LEVEL', fallback: 'info', meaning: '`debug`, `info`, `warn` or `error`.' },
+  { name: 'BRAMLEY_LOG_FORMAT', fallback: 'auto', meaning: '`json`; `pretty`: the start-up summary for people besides warnings; `auto`: pretty on a terminal.' },
+  { name: 'BRAMLEY_APNS_HOST', fallback: 'api.push.apple.com', meaning: "Apple's push service." },
+  { name: 'BRAMLEY_APNS_PORT', fallback: '443', meaning: '443 or 2197.' },
+  { name: 'BRAMLEY_APNS_CA', fallback: '', meaning: 'PEM file of a CA to trust for the push service besides the public ones (tests, stand-ins).' },
+  { name: 'BRAMLEY_PUSH_RATE', fallback: '50', meaning: 'Pushes a second at most, for each process.' },
+  { name: 'BRAMLEY_SIMULATOR', fallback: 'auto', meaning: '`auto`: on while there is no push certificate and neither a database URL nor a public URL is set. `1` forces it, `0` never.' },
+  { name: 'BRAMLEY_SIMULATOR_LISTEN', fallback: '127.0.0.1:2197', meaning: "Where the simulator's stand-in for Apple's push service listens." },
+  { name: 'BRAMLEY_BOOTSTRAP_TOKEN_FILE', fallback: '', meaning: 'File with 32 or more printable characters; read while there is neither a user nor an API key, and then an API key with every scope.' },
+  { name: 'BRAMLEY_CONFIG', fallback: '', meaning: 'Settings file (YAML); empty = ./bramley.yaml, then /etc/bramley/bramley.yaml, when they exist.' },
+]
+
+// Read by the command line as a client, not by the server.
+const CLIENT_SETTINGS = ['BRAMLEY_URL', 'BRAMLEY_TOKEN', 'BRAMLEY_TOKEN_FILE']
+
+/** The settings cannot be used; the message lists every complaint, one a line. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+const port = z.coerce.number().int().min(0).max(65_535)
+const cidr = /^[0-9a-fA-F:.]+(\/\d{1,3})?$/
+
+const shape = z.object({
+  BRAMLEY_PUBLIC_URL: z.union([z.literal(''), z.url({ error: 'is not a URL' })]),
+  BRAMLEY_LISTEN: listen(),
+  BRAMLEY_HTTP_LISTEN: z.union([z.literal(''), listen()]),
+  BRAMLEY_ADMIN_LISTEN: z.union([z.literal(''), listen()]),
+  BRAMLEY_METRICS_LISTEN: z.union([z.literal(''), listen()]),
+  BRAMLEY_TLS: z.enum(['self', 'off']),
+  BRAMLEY_TRUSTED_PROXIES: z.string().transform(splitList).refine((all) => all.every((one) => cidr.test(one)), 'must be CIDRs, separated by commas'),
+  BRAMLEY_DATABASE_URL: z.union([z.literal(''), z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres://')]),
+  BRAMLEY_DATABASE_POOL: z.coerce.number().int().min(2).max(100),
+  BRAMLEY_MIGRATE: z.enum(['auto', 'manual']),
+  BRAMLEY_DATA: z.string().min(1),
+  BRAMLEY_SECRET_KEY_FILE: z.string(),
+  BRAMLEY_ORGANIZATION: z.string().min(1).max(100),
+  BRAMLEY_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']),
+  BRAMLEY_LOG_FORMAT: z.enum(['json', 'pretty', 'auto']),
+  BRAMLEY_APNS_HOST: z.string().min(1),
+  BRAMLEY_APNS_PORT: port,
+  BRAMLEY_APNS_CA: z.string(),
+  BRAMLEY_PUSH_RATE: z.coerce.number().int().min(1).max(10_000),
+  BRAMLEY_SIMULATOR: z.enum(['auto', '1', '0']),
+  BRAMLEY_SIMULATOR_LISTEN: listen(),
+  BRAMLEY_BOOTSTRAP_TOKEN_FILE: z.string(),
+})
+
+/** The environment as it is; for the root only. */
+export function environment(): Record<string, string | undefined> {
+  return process.env
+}
+
+/**
+ * Reads flags, then environment, then file, then defaults. Throws ConfigError with all complaints together: unknown names
+ * (with a suggestion), wrong values, and combinations that would leave phones without TLS.
+ */
+export function readConfig(env: Record<string, string | undefined>, flags: Record<string, string> = {}): Config {
+  const complaints = [...unknownNames(Object.keys(env).filter((name) => name.startsWith('BRAMLEY_')))]
+  const given = { ...readFile(env, complaints), ...fromEnvironment(env, complaints), ...flags }
+  const values = Object.fromEntries(SETTINGS.filter((s) => s.name !== 'BRAMLEY_CONFIG').map((s) => [s.name, given[s.name] ?? s.fallback]))
+  const parsed = shape.safeParse(values)
+  if (!parsed.success) complaints.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`))
+  if (complaints.length > 0 || !parsed.success) throw new ConfigError(complaints.join('\n'))
+  const config = assemble(parsed.data)
+  const refused = tlsComplaints(config)
+  if (refused.length > 0) throw new ConfigError(refused.join('\n'))
+  return Object.freeze(config)
+}
+
+function assemble(v: z.output<typeof shape>): Config {
+  const dataFolder = resolve(v.BRAMLEY_DATA)
+  const main = parseListen(v.BRAMLEY_LISTEN)
+  return {
+    publicUrl: new URL(v.BRAMLEY_PUBLIC_URL || `${v.BRAMLEY_TLS === 'off' ? 'http' : 'https'}://localhost:${main.port}`),
+    publicUrlSet: v.BRAMLEY_PUBLIC_URL !== '',
+    listen: main,
+    httpListen: v.BRAMLEY_HTTP_LISTEN === '' || v.BRAMLEY_TLS === 'off' ? undefined : parseListen(v.BRAMLEY_HTTP_LISTEN),
+    adminListen: v.BRAMLEY_ADMIN_LISTEN === '' ? undefined : parseListen(v.BRAMLEY_ADMIN_LISTEN),
+    metricsListen: v.BRAMLEY_METRICS_LISTEN === '' ? undefined : parseListen(v.BRAMLEY_METRICS_LISTEN),
+    tls: v.BRAMLEY_TLS,
+    trustedProxies: v.BRAMLEY_TRUSTED_PROXIES,
+    databaseUrl: v.BRAMLEY_DATABASE_URL || undefined,
+    databasePool: v.BRAMLEY_DATABASE_POOL,
+    migrate: v.BRAMLEY_MIGRATE,
+    dataFolder,
+    secretKeyFile: v.BRAMLEY_SECRET_KEY_FILE || join(dataFolder, 'secret.key'),
+    organization: v.BRAMLEY_ORGANIZATION,
+    logLevel: v.BRAMLEY_LOG_LEVEL,
+    logFormat: v.BRAMLEY_LOG_FORMAT,
+    apns: { host: v.BRAMLEY_APNS_HOST, port: v.BRAMLEY_APNS_PORT, ca: readOptional(v.BRAMLEY_APNS_CA) },
+    pushRate: v.BRAMLEY_PUSH_RATE,
+    simulator: v.BRAMLEY_SIMULATOR === 'auto' ? 'auto' : v.BRAMLEY_SIMULATOR === '1' ? 'on' : 'off',
+    simulatorListen: parseListen(v.BRAMLEY_SIMULATOR_LISTEN),
+    bootstrapTokenFile: v.BRAMLEY_BOOTSTRAP_TOKEN_FILE || undefined,
+  }
+}
+
+/** Everything between phone and server is TLS; only this machine may do without. */
+function tlsComplaints(config: Config): string[] {
+  const complaints: string[] = []
+  if (config.publicUrl.protocol !== 'https:' && !isLoopbackHost(config.publicUrl.hostname)) {
+    complaints.push('BRAMLEY_PUBLIC_URL: must begin with https:// (phones accept nothing else); http:// is for localhost only')
+  }
+  if (config.publicUrl.pathname !== '/' || config.publicUrl.search !== '' || config.publicUrl.username !== '') {
+    complaints.push('BRAMLEY_PUBLIC_URL: must be a bare address such as https://mdm.example.com, without path, query or user')
+  }
+  if (config.httpListen && !isLoopbackHost(config.httpListen.host)) {
+    complaints.push(`BRAMLEY_HTTP_LISTEN: ${describeListen(config.httpListen)} is not on this machine's loopback; plain HTTP is for localhost only`)
+  }
+  return complaints
+}
+
+function unknownNames(names: string[]): string[] {
+  const known = [...SETTINGS.map((s) => s.name), ...SETTINGS.filter((s) => s.secret).map((s) => `${s.name}_FILE`), ...CLIENT_SETTINGS]
+  return names.filter((name) => !known.includes(name)).map((name) => {
+    const suggestion = closest(name, known)
+    return `${name}: unknown setting${suggestion ? `; did you mean ${suggestion}?` : ''}`
+  })
+}
+
+function fromEnvironment(env: Record<string, string | undefined>, complaints: string[]): Record<string, string> {
+  const values: Record<string, string> = {}
+  for (const setting of SETTINGS) {
+    const file = setting.secret ? env[`${setting.name}_FILE`] : undefined
+    const value = env[setting.name]
+    if (file !== undefined && value !== undefined) complaints.push(`${setting.name}: given twice, also as ${setting.name}_FILE`)
+    if (file !== undefined) values[setting.name] = readSecretFile(setting.name, file, complaints)
+    else if (value !== undefined) values[setting.name] = value
+  }
+  return values
+}
+
+function readSecretFile(name: string, file: string, complaints: string[]): string {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch {
+    complaints.push(`${name}_FILE: cannot read ${file}`)
+    return ''
+  }
+}
+
+function readFile(env: Record<string, string | undefined>, complaints: string[]): Record<string, string> {
+  const named = env['BRAMLEY_CONFIG']
+  const file = named || ['./bramley.yaml', '/etc/bramley/bramley.yaml'].find((candidate) => existsSync(candidate))
+  if (!file) return {}
+  try {
+    const parsed = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).parse(parseYaml(readFileSync(file, 'utf8')) ?? {})
+    const values = Object.fromEntries(Object.entries(parsed).map(([key, value]) => [`BRAMLEY_${key.toUpperCase()}`, String(value)]))
+    complaints.push(...unknownNames(Object.keys(values)).map((text) => `${file}: ${text}`))
+    return values
+  } catch (error) {
+    complaints.push(`BRAMLEY_CONFIG: cannot use ${file}: ${error instanceof z.ZodError ? z.prettifyError(error) : String(error)}`)
+    return {}
+  }
+}
+
+function readOptional(file: string): string | undefined {
+  return file === '' ? undefined : readFileSync(file, 'utf8')
+}
+
+function splitList(text: string): string[] {
+  return text.split(',').map((part) => part.trim()).filter((part) => part !== '')
+}
+
+function listen() {
+  return z.string().refine((text) => parseListen(text).port >= 0, 'must look like 127.0.0.1:8443, [::1]:8443 or :8443')
+}
