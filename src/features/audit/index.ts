@@ -1,0 +1,6 @@
+/**
+ * The event log. Owns the table `events`: append-only, each row written in the transaction of the change it reports, so the
+ * log never tells of something that did not happen.
+ */
+export { insert as recordEvent } from './store.ts'
+export { events } from './tables.ts'

@@ -1,0 +1,199 @@
+import type { Tx } from '../../base/db.ts'
+import type { CommandId, EnrollmentId } from '../../base/ids.ts'
+import type { Work } from '../../base/work.ts'
+
+/** A command as it is put in the queue. */
+export interface NewCommand {
+  id: CommandId
+  uuid: string
+  requestType: string
+  contentHash: Buffer | null
+  replacesKey: string | null
+  notBefore: Date | null
+  expiresAt: Date | null
+}
+
+/** How a command ended. */
+export interface Ending {
+  state: 'acknowledged' | 'error' | 'format_error' | 'cancelled' | 'expired' | 'superseded'
+  by: string
+  reason?: string
+  errorChain?: unknown
+  fields?: unknown
+  sealedRaw?: Buffer
+}
+
+const RESERVE_BODY = { name: 'command_body_reserve', text: `select nextval(pg_get_serial_sequence('command_bodies', 'id')) as id` }
+const INSERT_RESERVED = {
+  name: 'command_body_insert_reserved',
+  text: 'insert into command_bodies (id, sealed_body) overriding system value values ($1, $2)',
+}
+
+/** Stores the bytes the device will get; sealed for their own row, so the number is drawn first. */
+export async function insertBody(tx: Tx, seal: (place: string) => Buffer): Promise<number> {
+  const [row] = await tx.rows<{ id: number }>(RESERVE_BODY, [])
+  if (!row) throw new Error('no number for a command body')
+  await tx.rows(INSERT_RESERVED, [row.id, seal(bodyPlace(row.id))])
+  return row.id
+}
+
+/** The vault's place of a command body. */
+export function bodyPlace(id: number): string {
+  return `command_bodies.sealed_body:${id}`
+}
+
+const INSERT = {
+  name: 'command_insert',
+  text: `with e as (update enrollments set next_seq = next_seq + 1 where id = $1 returning next_seq - 1 as seq)
+    insert into commands (enrollment_id, seq, id, command_uuid, request_type, body_id, state, content_hash, replaces_key, queued_at, queued_by,
+      not_before, expires_at)
+    select $1, seq, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, $10, $11 from e`,
+}
+
+/** Puts a command at the end of the queue; its number is given under the lock of the enrollment row. */
+export async function insert(work: Work, enrollment: EnrollmentId, bodyId: number, c: NewCommand, by: string): Promise<void> {
+  await work.tx.rows(INSERT, [enrollment, c.id, c.uuid, c.requestType, bodyId, c.contentHash, c.replacesKey, work.now, by, c.notBefore, c.expiresAt])
+}
+
+const UUID_USED = {
+  name: 'command_uuid_used',
+  text: `select 1 from commands where enrollment_id = $1 and command_uuid = $2
+    union all select 1 from command_results where enrollment_id = $1 and command_uuid = $2 limit 1`,
+}
+
+/** Whether this channel ever had a command of this CommandUUID. */
+export async function uuidUsed(tx: Tx, enrollment: EnrollmentId, uuid: string): Promise<boolean> {
+  return (await tx.rows(UUID_USED, [enrollment, uuid])).length > 0
+}
+
+const SAME = {
+  name: 'command_same',
+  text: `select id from commands where enrollment_id = $1 and state = 'queued' and deliveries = 0 and content_hash = $2 order by seq limit 1`,
+}
+
+/** An undelivered command that asks the same. */
+export async function findSame(tx: Tx, enrollment: EnrollmentId, contentHash: Buffer): Promise<CommandId | undefined> {
+  return (await tx.rows<{ id: CommandId }>(SAME, [enrollment, contentHash]))[0]?.id
+}
+
+const ENDED = `enrollment_id, seq, id, command_uuid, request_type, body_id, queued_at, queued_by, not_before, expires_at, delivered_at, deliveries,
+  not_now_at, not_now_count`
+
+/** Moves open commands to the results, once: whoever deletes the row writes the end. `$2`… are the values of `where`. */
+function endSql(where: string, first: number): string {
+  const p = (n: number) => `$${first + n}`
+  return `with ended as (delete from commands where ${where} returning *)
+    insert into command_results (${ENDED}, state, ended_at, ended_by, reason, error_chain, fields, sealed_raw)
+    select ${ENDED}, ${p(0)}, ${p(1)}, ${p(2)}, ${p(3)}, ${p(4)}, ${p(5)}, ${p(6)} from ended order by seq
+    returning id, seq, request_type`
+}
+
+export interface Ended {
+  id: CommandId
+  seq: number
+  request_type: string
+}
+
+const END_BY_UUID = { name: 'command_end_by_uuid', text: endSql('enrollment_id = $1 and command_uuid = $2', 3) }
+const END_ALL = { name: 'command_end_all', text: endSql('enrollment_id = $1', 2) }
+const END_UNDELIVERED = { name: 'command_end_undelivered', text: endSql(`enrollment_id = $1 and id = $2 and state <> 'delivered'`, 3) }
+const END_ALL_UNDELIVERED = { name: 'command_end_all_undelivered', text: endSql(`enrollment_id = $1 and state <> 'delivered'`, 2) }
+const END_REPLACED = {
+  name: 'command_end_replaced',
+  text: endSql(`enrollment_id = $1 and replaces_key = $2 and state = 'queued' and deliveries = 0`, 3),
+}
+const END_EXPIRED = { name: 'command_end_expired', text: endSql(`enrollment_id = $1 and expires_at <= now() and state <> 'delivered'`, 2) }
+
+function endValues(work: Work, ending: Ending): unknown[] {
+  const json = (value: unknown) => (value === undefined ? null : JSON.stringify(value))
+  return [ending.state, work.now, ending.by, ending.reason ?? null, json(ending.errorChain), json(ending.fields), ending.sealedRaw ?? null]
+}
+
+/** Ends the open command of this channel with this CommandUUID; undefined when there is none, and then nothing changed. */
+export async function endByUuid(work: Work, enrollment: EnrollmentId, uuid: string, ending: Ending): Promise<Ended | undefined> {
+  return (await work.tx.rows<Ended>(END_BY_UUID, [enrollment, uuid, ...endValues(work, ending)]))[0]
+}
+
+/** Ends every open command of a channel. */
+export async function endAll(work: Work, enrollment: EnrollmentId, ending: Ending): Promise<Ended[]> {
+  return work.tx.rows<Ended>(END_ALL, [enrollment, ...endValues(work, ending)])
+}
+
+/** Ends one command unless the device has it in hand. */
+export async function endUndelivered(work: Work, enrollment: EnrollmentId, id: string, ending: Ending): Promise<Ended | undefined> {
+  return (await work.tx.rows<Ended>(END_UNDELIVERED, [enrollment, id, ...endValues(work, ending)]))[0]
+}
+
+/** Ends every command of a channel that the device does not have in hand. */
+export async function endAllUndelivered(work: Work, enrollment: EnrollmentId, ending: Ending): Promise<Ended[]> {
+  return work.tx.rows<Ended>(END_ALL_UNDELIVERED, [enrollment, ...endValues(work, ending)])
+}
+
+/** Ends what a newer command replaces. */
+export async function endReplaced(work: Work, enrollment: EnrollmentId, key: string, ending: Ending): Promise<Ended[]> {
+  return work.tx.rows<Ended>(END_REPLACED, [enrollment, key, ...endValues(work, ending)])
+}
+
+/** Ends what has outlived its time. */
+export async function endExpired(work: Work, enrollment: EnrollmentId, ending: Ending): Promise<Ended[]> {
+  return work.tx.rows<Ended>(END_EXPIRED, [enrollment, ...endValues(work, ending)])
+}
+
+const NOT_NOW = {
+  name: 'command_not_now',
+  text: `update commands set state = 'not_now', held = true, not_now_at = $3, not_now_count = not_now_count + 1
+    where enrollment_id = $1 and command_uuid = $2 returning id, not_now_count as count`,
+}
+
+/** The device postponed a command: it keeps its place and is held back until the next Idle. */
+export async function postpone(work: Work, enrollment: EnrollmentId, uuid: string): Promise<{ id: CommandId; count: number } | undefined> {
+  return (await work.tx.rows<{ id: CommandId; count: number }>(NOT_NOW, [enrollment, uuid, work.now]))[0]
+}
+
+const RELEASE = { name: 'command_release', text: 'update commands set held = false where enrollment_id = $1 and held' }
+
+/** A new conversation begins: what was answered NotNow is offered again, at its old place. */
+export async function release(tx: Tx, enrollment: EnrollmentId): Promise<void> {
+  await tx.rows(RELEASE, [enrollment])
+}
+
+export interface Delivery {
+  id: CommandId
+  uuid: string
+  request_type: string
+  body_id: number
+  sealed_body: Buffer
+  deliveries: number
+}
+
+const NEXT = {
+  name: 'command_next',
+  text: `update commands c set state = 'delivered', deliveries = deliveries + 1, delivered_at = coalesce(delivered_at, $2)
+    from command_bodies b
+    where b.id = c.body_id and (c.enrollment_id, c.seq) = (
+      select enrollment_id, seq from commands
+      where enrollment_id = $1 and not held and (not_before is null or not_before <= $2)
+        and (expires_at is null or expires_at > $2 or state = 'delivered')
+      order by seq limit 1)
+    returning c.id, c.command_uuid as uuid, c.request_type, c.body_id, b.sealed_body, c.deliveries`,
+}
+
+/** Hands out the oldest deliverable command. It stays in the queue until it is answered: at least once, in order. */
+export async function deliverNext(work: Work, enrollment: EnrollmentId): Promise<Delivery | undefined> {
+  return (await work.tx.rows<Delivery>(NEXT, [enrollment, work.now]))[0]
+}
+
+const WAITING = {
+  name: 'commands_waiting',
+  text: `select count(*)::int as count, count(*) filter (where held)::int as held, coalesce(max(not_now_count) filter (where held), 0) as not_now_count,
+      min(not_before) filter (where not_before > $2) as not_before
+    from commands where enrollment_id = $1`,
+}
+
+/** What stays in the queue when a conversation ends. */
+export async function waiting(
+  work: Work, enrollment: EnrollmentId,
+): Promise<{ count: number; held: number; not_now_count: number; not_before: Date | null }> {
+  const [row] = await work.tx.rows<{ count: number; held: number; not_now_count: number; not_before: Date | null }>(WAITING, [enrollment, work.now])
+  return row ?? { count: 0, held: 0, not_now_count: 0, not_before: null }
+}

@@ -1,0 +1,105 @@
+import type { Authenticate, CheckinMessage, CheckOut, TokenUpdate } from '../../apple/wire/checkin.ts'
+import type { Deps } from '../../base/deps.ts'
+import type { AttemptId, EnrollmentId } from '../../base/ids.ts'
+import { DeviceRefused } from '../../base/refusal.ts'
+import type { Work } from '../../base/work.ts'
+import { bindCertificate, revokeAllOf } from '../identity/index.ts'
+import { findPlace } from './authenticate-place.ts'
+import { platformOf } from './platform.ts'
+import { renewIfNew } from './renew.ts'
+import { boundDevice, findSpeaker, type Speaker } from './speaker.ts'
+import * as store from './store.ts'
+
+type Handlers = {
+  [T in CheckinMessage['MessageType']]: (deps: Deps, work: Work, speaker: Speaker, m: Extract<CheckinMessage, { MessageType: T }>) => Promise<void>
+}
+
+const handlers: Handlers = { Authenticate: authenticate, TokenUpdate: tokenUpdate, CheckOut: checkOut }
+
+/**
+ * Takes one check-in message of a device whose identity was verified, as one unit of work. `knownTopic` says whether we
+ * hold a push certificate of a topic. Throws DeviceRefused; then nothing is stored.
+ */
+export async function checkin(
+  deps: Deps, certificateSha256: Buffer, message: CheckinMessage, knownTopic: (work: Work, topic: string) => Promise<boolean>,
+): Promise<EnrollmentId | undefined> {
+  return deps.work({ kind: 'device', id: message.channel.deviceKey }, async (work) => {
+    const speaker = await findSpeaker(work.tx, certificateSha256, message.channel)
+    if (!(await knownTopic(work, message.Topic))) throw new DeviceRefused('topic_refused')
+    const handle = handlers[message.MessageType] as (deps: Deps, work: Work, speaker: Speaker, m: CheckinMessage) => Promise<void>
+    await handle(deps, work, speaker, message)
+    return speaker.device?.id
+  })
+}
+
+/** Apple: Authenticate begins an enrollment; everything kept for the one before it is forgotten (protocol.md 2.1). */
+async function authenticate(_deps: Deps, work: Work, speaker: Speaker, m: Authenticate): Promise<void> {
+  if (speaker.device) return authenticateAgain(work, speaker, m)
+  if (speaker.boundDeviceKey !== null && speaker.boundDeviceKey !== m.channel.deviceKey) throw new DeviceRefused('challenge_of_another_device')
+  const deviceId = await store.upsertDevice(work, m, platformOf(m.ProductName ?? m.Model))
+  const place = await findPlace(work, deviceId, speaker)
+  if (place.replaces) await endGeneration(work, place.replaces)
+  const id = await store.insertGeneration(work, {
+    deviceId, deviceKey: m.channel.deviceKey, state: place.state, certificateSha256: speaker.certificateSha256, attemptId: speaker.attemptId, topic: m.Topic,
+  })
+  await bindCertificate(work, speaker.certificateSha256, id)
+  const attempt = speaker.attemptId as AttemptId | null
+  await work.emit({ type: place.state === 'pending_approval' ? 'enrollment.held' : 'device.enrolling', device: deviceId, enrollment: id, attempt })
+}
+
+/** Old certificate out at once, its commands end, its wake goes: never two valid generations. */
+export async function endGeneration(work: Work, id: EnrollmentId): Promise<void> {
+  const locked = await store.lock(work.tx, id)
+  await store.end(work, id, 'unenrolled')
+  await revokeAllOf(work, id, undefined, 'superseded')
+  await work.emit({ type: 'device.unenrolled', device: locked.device_id, enrollment: id, reason: 're-enrolled' })
+}
+
+async function authenticateAgain(work: Work, speaker: Speaker, m: Authenticate): Promise<void> {
+  const device = boundDevice(speaker)
+  const locked = await store.lock(work.tx, device.id)
+  if (await renewIfNew(work, speaker, locked)) return
+  if (locked.state === 'pending_approval') return
+  if (locked.state !== 'enrolled' && locked.state !== 'identity_issued') throw new DeviceRefused('not_enrolled')
+  await store.upsertDevice(work, m, platformOf(m.ProductName ?? m.Model))
+  await store.reset(work.tx, device.id, m.Topic)
+  await store.endUsers(work, device.id)
+  await work.emit({ type: 'device.enrolling', device: device.deviceId, enrollment: device.id, attempt: speaker.attemptId as AttemptId | null })
+}
+
+async function tokenUpdate(deps: Deps, work: Work, speaker: Speaker, m: TokenUpdate): Promise<void> {
+  const device = boundDevice(speaker)
+  const locked = await store.lock(work.tx, device.id)
+  await renewIfNew(work, speaker, locked)
+  if (m.channel.channel === 'user') return userTokenUpdate(work, locked, m)
+  if (!['identity_issued', 'enrolled', 'pending_approval'].includes(locked.state)) throw new DeviceRefused('not_enrolled')
+  await store.setPushTarget(work, device.id, targetOf(deps, m, device.id))
+  const ids = { device: device.deviceId, enrollment: device.id }
+  await work.emit(locked.state === 'identity_issued' ? { type: 'device.enrolled', ...ids } : { type: 'device.token_updated', ...ids })
+}
+
+/** A user channel exists only while its device is enrolled; it has its own queue, token and magic. */
+async function userTokenUpdate(work: Work, device: store.Locked, m: TokenUpdate): Promise<void> {
+  if (device.state !== 'enrolled') throw new DeviceRefused('not_enrolled')
+  const user = await store.upsertUser(work, device.id, m.channel, m.Topic)
+  const awaitingConfiguration = m.AwaitingConfiguration ?? false
+  await store.setPushTarget(work, user.id, { topic: m.Topic, token: m.Token, pushMagic: m.PushMagic, sealedUnlockToken: null, awaitingConfiguration })
+  const ids = { device: device.device_id, enrollment: user.id }
+  await work.emit(user.before === 'enrolled' ? { type: 'device.token_updated', ...ids } : { type: 'device.enrolled', ...ids })
+}
+
+function targetOf(deps: Deps, m: TokenUpdate, id: EnrollmentId): store.PushTarget {
+  const sealedUnlockToken = m.UnlockToken === undefined ? null : deps.vault.seal(m.UnlockToken, `enrollments.sealed_unlock_token:${id}`)
+  return { topic: m.Topic, token: m.Token, pushMagic: m.PushMagic, sealedUnlockToken, awaitingConfiguration: m.AwaitingConfiguration ?? false }
+}
+
+/** Best effort of the device and never repeated by it; said twice all the same, the second changes nothing. */
+async function checkOut(_deps: Deps, work: Work, speaker: Speaker, m: CheckOut): Promise<void> {
+  const device = boundDevice(speaker)
+  const target = m.channel.channel === 'user' ? speaker.user?.id : device.id
+  if (target === undefined) throw new DeviceRefused('not_enrolled')
+  await renewIfNew(work, speaker, await store.lock(work.tx, device.id))
+  for (const enrollment of await store.end(work, target, 'unenrolled')) {
+    await work.emit({ type: 'device.unenrolled', device: device.deviceId, enrollment, reason: 'checked_out' })
+  }
+}

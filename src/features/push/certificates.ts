@@ -1,0 +1,63 @@
+import type { Tx } from '../../base/db.ts'
+import type { PushCertificateId } from '../../base/ids.ts'
+import type { Work } from '../../base/work.ts'
+
+/** A push certificate as senders use it. */
+export interface HeldCertificate {
+  id: PushCertificateId
+  topic: string
+  version: number
+  certificate_pem: string
+  sealed_key: Buffer
+  simulated: boolean
+}
+
+const USABLE = {
+  name: 'push_certificates_usable',
+  text: `select id, topic, version, certificate_pem, sealed_key, simulated from push_certificates where stopped_reason is null and not_after > now()`,
+}
+
+/** The certificates that pushes may go out with. */
+export async function findUsable(tx: Tx): Promise<HeldCertificate[]> {
+  return tx.rows<HeldCertificate>(USABLE, [])
+}
+
+const KNOWN = { name: 'push_topic_known', text: 'select 1 from push_certificates where topic = $1' }
+
+/** Whether we hold a certificate of this topic, expired or not: an expired one still names our devices. */
+export async function isKnownTopic(work: Pick<Work, 'tx'>, topic: string): Promise<boolean> {
+  return (await work.tx.rows(KNOWN, [topic])).length > 0
+}
+
+const DEFAULT = {
+  name: 'push_topic_default',
+  text: 'select topic, simulated from push_certificates where default_for_new and not_after > now() and stopped_reason is null',
+}
+
+/** The topic that new enrollments get; undefined while no usable certificate is held. */
+export async function defaultTopic(tx: Tx): Promise<{ topic: string; simulated: boolean } | undefined> {
+  return (await tx.rows<{ topic: string; simulated: boolean }>(DEFAULT, []))[0]
+}
+
+const SIMULATED = { name: 'push_topic_simulated', text: 'select simulated from push_certificates where topic = $1' }
+
+/** Whether a topic belongs to the simulator's stand-in. */
+export async function isSimulatedTopic(tx: Tx, topic: string): Promise<boolean> {
+  return (await tx.rows<{ simulated: boolean }>(SIMULATED, [topic]))[0]?.simulated ?? false
+}
+
+const STOP = {
+  name: 'push_certificate_stop',
+  text: 'update push_certificates set stopped_reason = $3 where topic = $1 and version = $2 and stopped_reason is null returning id',
+}
+
+/** Apple refuses this certificate: nothing more is sent with it until one is uploaded. */
+export async function stopTopic(work: Work, topic: string, version: number, reason: string): Promise<void> {
+  const stopped = await work.tx.rows(STOP, [topic, version, reason])
+  if (stopped.length > 0) await work.emit({ type: 'push.topic_broken', topic, reason })
+}
+
+/** The vault's place of a push key. */
+export function keyPlace(id: string): string {
+  return `push_certificates.sealed_key:${id}`
+}

@@ -1,0 +1,13 @@
+/**
+ * Push certificates and wakes. Owns `push_certificates`, `push_wakes`, `pushes`. A push is a hint from an outbox: it is
+ * never part of an enqueue's success, and only the device's visit takes a wake away.
+ * Apple: https://developer.apple.com/documentation/devicemanagement/sending-mdm-commands-to-a-device
+ */
+export { registerPushCertificates } from './api.ts'
+export { defaultTopic, isKnownTopic, isSimulatedTopic } from './certificates.ts'
+export { openClients, type ApnsAddress, type Clients } from './clients.ts'
+export { nextPushAt, pushesBetween, type PushFact } from './outcomes.ts'
+export { sendDue } from './sender.ts'
+export { pushCertificates, pushes, pushWakes } from './tables.ts'
+export { storeCertificate } from './upload.ts'
+export { NUDGE, sweepSilent, visited, wake, wakeAt } from './wakes.ts'
