@@ -25,10 +25,8 @@ export function readLockFile(dataFolder: string): LockFile | undefined {
  * without an init) a killed server stays in the table for ever.
  */
 export function isRunning(pid: number): boolean {
-  if (process.platform !== 'linux') return answersSignal(pid)
-  const stat = readText(`/proc/${pid}/stat`)
-  const state = stat?.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
-  return state !== undefined && state !== 'Z' && state !== 'X'
+  const state = process.platform === 'linux' ? stateOnLinux(pid) : askPs(pid, 'state')
+  return state !== '' && !/^[ZX]/.test(state)
 }
 
 /**
@@ -37,7 +35,7 @@ export function isRunning(pid: number): boolean {
  */
 export function isPostmaster(pid: number, dataFolder: string): boolean {
   if (!isRunning(pid)) return false
-  if (process.platform !== 'linux') return spawnSync('ps', ['-p', String(pid), '-o', 'comm='], { encoding: 'utf8' }).stdout.includes('postgres')
+  if (process.platform !== 'linux') return askPs(pid, 'comm').endsWith('postgres')
   return readText(`/proc/${pid}/comm`)?.trim() === 'postgres' && worksIn(pid) === realpathSync(dataFolder)
 }
 
@@ -98,6 +96,16 @@ function answersSignal(pid: number): boolean {
   } catch (error) {
     return hasCode(error, 'EPERM')
   }
+}
+
+/** The third field of /proc/<pid>/stat; the second, the name, may itself hold brackets and spaces. */
+function stateOnLinux(pid: number): string {
+  const stat = readText(`/proc/${pid}/stat`) ?? ''
+  return stat.slice(stat.lastIndexOf(')') + 2).slice(0, 1)
+}
+
+function askPs(pid: number, field: 'state' | 'comm'): string {
+  return spawnSync('ps', ['-p', String(pid), '-o', `${field}=`], { encoding: 'utf8' }).stdout.trim()
 }
 
 function worksIn(pid: number): string | undefined {

@@ -1,0 +1,85 @@
+import fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
+import type { RequestListener, Server } from 'node:http'
+import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import type { Deps } from './base/deps.ts'
+import { newId } from './base/ids.ts'
+import { registerAccess } from './features/access/index.ts'
+import { countOpen, registerCommands } from './features/commands/index.ts'
+import { registerEnrollmentAttempts, registerEnrollmentLinks } from './features/enrollment-profiles/index.ts'
+import { registerDevices } from './features/enrollments/index.ts'
+import { defaultTopic, registerPushCertificates } from './features/push/index.ts'
+import { adminDoor } from './doors/admin/index.ts'
+import { deviceDoor, type DeviceDoorParts } from './doors/device/index.ts'
+import { healthDoor, type HealthState } from './doors/health.ts'
+import { pageDoor } from './doors/pages/index.ts'
+import type { ServerTls } from './tls.ts'
+
+export type Door = 'device' | 'admin'
+
+export interface AppParts extends DeviceDoorParts {
+  health: HealthState
+  trustRoots: Buffer[]
+}
+
+/** Security-guide 12 and 33: how long a stranger may take, and how much a header may hold. */
+const TIMES = { headers: 10_000, request: 60_000, keepAlive: 75_000 }
+const MAX_HEADER = 64 * 1024
+
+/** One listener's application: the doors that open on it. Without `tls` it speaks plain HTTP. */
+export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tls: ServerTls | undefined): FastifyInstance {
+  const options: FastifyHttpOptions<Server> = {
+    serverFactory: (handler) => listenerFor(handler, tls),
+    trustProxy: deps.config.trustedProxies.length > 0 ? deps.config.trustedProxies : false,
+    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
+    forceCloseConnections: 'idle',
+    clientErrorHandler: hangUp,
+    bodyLimit: 1024 * 1024,
+  }
+  const app = fastify(options)
+  void app.register(healthDoor(deps, parts.health))
+  if (doors.includes('device')) {
+    void app.register(deviceDoor(deps, parts))
+    void app.register(pageDoor(deps, { authorities: parts.authorities, push: { defaultTopic }, trustRoots: parts.trustRoots }))
+  }
+  if (doors.includes('admin')) void app.register(adminDoor(deps, features()), { prefix: '/api/v1' })
+  return app
+}
+
+/** What the admin door offers, one line a room. */
+export function features() {
+  return [
+    registerAccess,
+    (app, deps) => registerDevices(app, deps, countOpen),
+    registerCommands,
+    (app, deps) => registerEnrollmentLinks(app, deps, { push: { defaultTopic } }),
+    registerEnrollmentAttempts,
+    registerPushCertificates,
+  ] satisfies Parameters<typeof adminDoor>[1]
+}
+
+function listenerFor(handler: RequestListener, tls: ServerTls | undefined): Server {
+  const server = tls
+    ? createHttpsServer({ cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2', maxHeaderSize: MAX_HEADER }, handler)
+    : createHttpServer({ maxHeaderSize: MAX_HEADER }, handler)
+  server.headersTimeout = TIMES.headers
+  server.requestTimeout = TIMES.request
+  server.keepAliveTimeout = TIMES.keepAlive
+  return server
+}
+
+const HANG_UP: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+/** What is no HTTP, too long or too slow gets a bare status and a closed connection; `end`, so that TLS still sends it. */
+function hangUp(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  socket.end(`HTTP/1.1 ${HANG_UP[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
+
+function requestIdOf(header: string | string[] | undefined): string {
+  return typeof header === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(header) ? header : newId('req')
+}

@@ -1,0 +1,89 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { parseCheckin } from '../../apple/wire/checkin.ts'
+import { parseReport } from '../../apple/wire/report.ts'
+import type { Deps } from '../../base/deps.ts'
+import { counted } from '../../base/metrics.ts'
+import { Problem } from '../../base/problem.ts'
+import { poll } from '../../features/commands/index.ts'
+import { checkin, isCurrent, type Sightings } from '../../features/enrollments/index.ts'
+import { answerScep, type Authorities } from '../../features/identity/index.ts'
+import { isKnownTopic } from '../../features/push/index.ts'
+import { signatureGate, transportGuard } from './gate.ts'
+import { messageKind } from './content-type.ts'
+import { readScepRequest } from './scep-request.ts'
+import { refuse } from './speech.ts'
+
+const BODY_LIMIT = 8 * 1024 * 1024 // shared decision 12
+const SCEP_LIMIT = 64 * 1024
+
+export interface DeviceDoorParts {
+  authorities: Authorities
+  sightings: Sightings
+}
+
+/**
+ * The door for devices: check-in and commands on /mdm (protocol.md 1 to 3), SCEP on /scep (RFC 8894). An encapsulated plugin
+ * with its own parsers and its own way of saying no.
+ */
+export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
+  return async (app: FastifyInstance): Promise<void> => {
+    const gate = signatureGate(deps, parts.authorities)
+    const guard = transportGuard(deps)
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    app.setErrorHandler((error, request, reply) => refuse(deps.log, error, request, reply))
+    // Before the body is read: an encoded body could be a bomb, and plain HTTP from afar is nobody's phone.
+    app.addHook('onRequest', async (request) => {
+      guard(request)
+      if (request.headers['content-encoding'] !== undefined) throw new Problem('unsupported_content')
+    })
+
+    app.put('/mdm', { bodyLimit: BODY_LIMIT }, async (request, reply) => {
+      const body = bodyOf(request)
+      const kind = messageKind(request.headers['content-type'])
+      const certificate = gate(request, body)
+      return kind === 'checkin' ? answerCheckin(request, reply, certificate, body) : answerReport(request, reply, certificate, body)
+    })
+    app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url: '/mdm', bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
+
+    app.route({
+      method: ['GET', 'POST'],
+      url: '/scep',
+      bodyLimit: SCEP_LIMIT,
+      handler: async (request, reply) => {
+        const answer = await answerScep(deps, parts.authorities, readScepRequest(request, bodyOf(request)), { isCurrent })
+        return reply.type(answer.contentType).send(answer.body)
+      },
+    })
+    app.route({ method: ['PUT', 'DELETE', 'PATCH', 'OPTIONS'], url: '/scep', bodyLimit: SCEP_LIMIT, handler: (_request, reply) => notAllowed(reply, 'GET, POST') })
+  }
+
+  async function answerCheckin(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {
+    const message = parseCheckin(body)
+    const enrollment = await checkin(deps, certificate, message, isKnownTopic)
+    if (enrollment !== undefined) parts.sightings.saw(enrollment)
+    counted.checkin(message.MessageType, 'accepted')
+    deps.log.info({ door: 'device', requestId: request.id, said: message.MessageType, device: message.channel.deviceKey, status: 200 }, 'check-in')
+    return reply.code(200).send()
+  }
+
+  async function answerReport(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {
+    const report = parseReport(body)
+    const { enrollment, command, ignored } = await poll(deps, certificate, report, body)
+    parts.sightings.saw(enrollment)
+    counted.connect(report.status)
+    const line = { door: 'device', requestId: request.id, said: report.status, device: report.channel.deviceKey, status: 200 }
+    // The quiet poll is the most frequent line of all and says nothing; it is there for us, not for operators.
+    if (!command && ignored === undefined && report.status === 'Idle') deps.log.debug(line, 'poll')
+    else deps.log.info({ ...line, command: command?.id, requestType: command?.requestType, ...(ignored !== undefined && { reason: ignored }) }, ignored === undefined ? 'poll' : 'report_ignored')
+    return command ? reply.code(200).type('application/xml; charset=utf-8').send(command.body) : reply.code(200).send()
+  }
+}
+
+function bodyOf(request: FastifyRequest): Buffer {
+  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+}
+
+function notAllowed(reply: FastifyReply, allow: string): FastifyReply {
+  return reply.code(405).header('allow', allow).send('')
+}

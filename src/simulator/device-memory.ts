@@ -1,0 +1,36 @@
+import type { Signer } from '../apple/wire/cms-sign.ts'
+import type { EnrollmentProfile } from '../apple/wire/mobileconfig.ts'
+import type { DeviceState } from './device-state.ts'
+import type { Hardware } from './hardware.ts'
+
+/** Everything a device knows and would still know after a restart. */
+export interface DeviceMemory {
+  readonly hardware: Hardware
+  state: DeviceState
+  phase: Phase
+  enrollment: Enrollment
+}
+
+/** `unenrolled`: the enrollment profile is gone. `erased`: everything is. Neither talks to the server any more. */
+export type Phase = 'enrolled' | 'unenrolled' | 'erased'
+
+/** The management of a device: what its enrollment profile says, and what it agreed with server and push service. */
+export interface Enrollment {
+  /** The profile as it came, without its signature; `profile` is read from it. */
+  profileXml: Buffer
+  profile: EnrollmentProfile
+  identity: Signer
+  pushToken: Buffer
+  pushMagic: string
+  /** Opens the passcode; handed to the server only with right 4. */
+  unlockToken?: Buffer
+  /** An answer that the server has not confirmed: sent again, byte for byte, before anything else. */
+  pendingReport?: Buffer
+}
+
+const ALL_RIGHTS = 8191
+
+/** The AccessRights of the enrollment. A profile without them, as for personal devices, gives all that this device plays. */
+export function rightsOf(phone: DeviceMemory): number {
+  return phone.enrollment.profile.accessRights ?? ALL_RIGHTS
+}

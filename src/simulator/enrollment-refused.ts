@@ -1,0 +1,22 @@
+/** Where an enrollment ended. */
+export type EnrollmentStep = 'profile' | 'scep' | 'authenticate' | 'token_update'
+
+const STEPS: Record<EnrollmentStep, string> = {
+  profile: 'the enrollment link',
+  scep: 'the request for an identity (SCEP)',
+  authenticate: 'the check-in (Authenticate)',
+  token_update: 'the check-in (TokenUpdate)',
+}
+
+/** The server does not let this device in. The message is for people; `status` is the HTTP status, if that was it. */
+export class EnrollmentRefused extends Error {
+  override readonly name = 'EnrollmentRefused'
+  readonly step: EnrollmentStep
+  readonly status: number | undefined
+
+  constructor(step: EnrollmentStep, status: number | undefined, why?: string) {
+    super(`the server refused ${STEPS[step]}${status === undefined ? '' : ` with status ${status}`}${why === undefined ? '' : `: ${why}`}`)
+    this.step = step
+    this.status = status
+  }
+}

@@ -1,0 +1,61 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Deps } from './base/deps.ts'
+import { NUDGE as JOBS_NUDGE, runErrands } from './base/jobs.ts'
+import { startListening, startLoop } from './base/loops.ts'
+import { expireDue } from './features/commands/index.ts'
+import { learn } from './features/inventory/index.ts'
+import { NUDGE as PUSH_NUDGE, openClients, sendDue, sweepSilent, type ApnsAddress } from './features/push/index.ts'
+import { errandRunners } from './reactions.ts'
+
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+
+/** Starts what this process does beside answering; every other process does the same, and none needs the others. */
+export function startWorkers(deps: Deps, apns: ApnsAddress): { stop(): Promise<void> } {
+  const clients = openClients(deps, apns)
+  const pace = paced(deps.config.pushRate)
+  const runners = errandRunners(deps, learn)
+  const loops = {
+    push: startLoop('push', deps.log, SECOND, async (stopping) => (await sendDue(deps, clients, pace, stopping)) > 0),
+    errands: startLoop('errands', deps.log, 2 * SECOND, async () => (await runErrands(deps.db, deps.log, runners)) > 0),
+    expiry: startLoop('expiry', deps.log, MINUTE, async () => (await expireDue(deps)) >= 200),
+    sweep: startLoop('sweep', deps.log, 10 * MINUTE, async () => {
+      await sweepSilent(deps.db.read)
+      await forgetOldAnswers(deps)
+      return false
+    }),
+  }
+  const listening = startListening(deps.db, deps.log, {
+    [PUSH_NUDGE]: () => loops.push.nudge(),
+    [JOBS_NUDGE]: () => loops.errands.nudge(),
+  })
+  return {
+    async stop() {
+      await Promise.all([listening.stop(), ...Object.values(loops).map((loop) => loop.stop())])
+      await clients.close()
+    },
+  }
+}
+
+/** At most `perSecond` turns a second, evenly spread; nobody waits while the rate is not used up. */
+function paced(perSecond: number): () => Promise<void> {
+  const step = SECOND / perSecond
+  let next = 0
+  return async () => {
+    const now = performance.now()
+    next = Math.max(next + step, now - SECOND)
+    if (next > now) await pause(next - now)
+  }
+}
+
+const FORGET = {
+  name: 'answers_forget',
+  text: `with old_answers as (delete from idempotency_keys where created_at < now() - interval '24 hours'),
+      old_tries as (delete from throttles where window_started_at < now() - interval '1 day')
+    delete from setup_tokens where expires_at < now() - interval '1 day'`,
+}
+
+/** Answers to retries, counted failures and setup tokens that no longer matter. */
+async function forgetOldAnswers(deps: Deps): Promise<void> {
+  await deps.db.read.rows(FORGET, [])
+}
