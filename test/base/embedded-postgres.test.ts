@@ -159,6 +159,15 @@ describe('a second process', () => {
   })
 })
 
+it('takes a zombie for dead, though it still answers signals', async () => {
+  // The shell becomes a sleep that never collects its child.
+  const holder = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = (await once(createInterface({ input: holder.stdout }), 'line')) as [string]
+  await vi.waitFor(() => expect(isRunning(Number(line))).toBe(false))
+  expect(process.kill(Number(line), 0)).toBe(true)
+  holder.kill()
+})
+
 describe('an accident', () => {
   it('of this process loses nothing committed: the next start ends what was left and goes on', async () => {
     const dead = await killedParent()
