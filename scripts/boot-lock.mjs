@@ -1,12 +1,14 @@
 import { mkdirSync, readFileSync, rmSync, rmdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 
-// The holder touches its lock every second. One left alone is dead, though its number may belong to another process by now.
+// The holder touches its lock every second. One left alone is dead, though its number may belong to another process
+// by now.
 const BEAT_MS = 1_000
 const DEAD_MS = 15_000
 
 /**
- * Runs `work` while no other process does so under this file, and gives back its result. `onWait(pid)` is told once when
- * another process has to be waited for. A lock whose process no longer exists is removed. `work` must not block the thread.
+ * Runs `work` while no other process does so under this file, and gives back its result. `onWait(pid)` is told once
+ * when another process has to be waited for. A lock whose process no longer exists is removed. `work` must not block
+ * the thread.
  */
 export async function withLock(file, work, onWait = () => undefined) {
   let told = false

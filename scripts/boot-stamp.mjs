@@ -12,12 +12,15 @@ export function isNodeNewEnough(version) {
 
 /** The stamp of an installation: other packages or another platform give another one. */
 export function installStamp(lockText, platform = `${process.platform}-${process.arch}`) {
-  return sha256([['platform', platform], ['package-lock.json', lockText]])
+  return sha256([
+    ['platform', platform],
+    ['package-lock.json', lockText],
+  ])
 }
 
 /**
- * Whether what npm says is installed (`node_modules/.package-lock.json`) is what the lock file asks for; then an `npm ci` that
- * somebody ran by hand need not be repeated. Optional packages may be missing: most are for other platforms.
+ * Whether what npm says is installed (`node_modules/.package-lock.json`) is what the lock file asks for; then an `npm
+ * ci` that somebody ran by hand need not be repeated. Optional packages may be missing: most are for other platforms.
  */
 export function isInstalled(lock, installed) {
   return Object.entries(lock.packages).every(([path, wanted]) => {
@@ -28,7 +31,9 @@ export function isInstalled(lock, installed) {
 
 /** The stamp of a build: content and names of all sources, compiler settings and packages. */
 export function buildStamp(root) {
-  const settings = readdirSync(root).filter((name) => /^(tsconfig.*|package-lock)\.json$/.test(name)).map((name) => join(root, name))
+  const settings = readdirSync(root)
+    .filter((name) => /^(tsconfig.*|package-lock)\.json$/.test(name))
+    .map((name) => join(root, name))
   const files = [...settings, ...filesUnder(join(root, 'src'))].toSorted((a, b) => (a < b ? -1 : 1))
   return sha256(files.map((file) => [relative(root, file).split(sep).join('/'), readFileSync(file)]))
 }

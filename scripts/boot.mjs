@@ -1,8 +1,17 @@
 #!/usr/bin/env node
-// Makes a clone ready to run: packages installed, server built. Runs before `npm start`, `npm test` and every `bramley` command
-// of a clone, so it uses nothing but Node, and does nothing when nothing has changed.
+// Makes a clone ready to run: packages installed, server built. Runs before `npm start`, `npm test` and every
+// `bramley` command of a clone, so it uses nothing but Node, and does nothing when nothing has changed.
 import { spawn } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, extname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { withLock } from './boot-lock.mjs'
@@ -14,9 +23,12 @@ const NODE = process.versions.node.split('.').slice(0, 2).join('.')
 /** A step that failed; the message is all there is to tell. */
 class BootError extends Error {}
 
-/** Brings `root` up to date. `say` gets one line for each step done, `quiet` leaves out the line for "nothing to do". */
+/**
+ * Brings `root` up to date. `say` gets one line for each step done, `quiet` leaves out the line for "nothing to do".
+ */
 export async function boot({ root = ROOT, say = console.log, quiet = false } = {}) {
-  if (!isNodeNewEnough(process.versions.node)) throw new BootError(`✘ Node ${NODE} is too old: Bramley needs Node 20.19 or newer`)
+  if (!isNodeNewEnough(process.versions.node))
+    throw new BootError(`✘ Node ${NODE} is too old: Bramley needs Node 20.19 or newer`)
   if (isCurrent(root)) {
     if (!quiet) say(`✔ Node ${NODE}, packages and build are up to date`)
     return
@@ -73,13 +85,25 @@ function linkOwnCommand(root) {
   symlinkSync(relative(dirname(link), join(root, 'scripts/bramley.mjs')), link)
 }
 
-/** Compiles beside `dist` and puts it there when complete, so that nobody runs half a build and no stale file stays. */
+/**
+ * Compiles beside `dist` and puts it there when complete, so that nobody runs half a build and no stale file stays.
+ */
 async function build(root, stamp, say) {
   const started = performance.now()
   const fresh = join(root, '.dist-new')
   const old = join(root, '.dist-old')
   rmSync(fresh, { recursive: true, force: true })
-  const tsc = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh, '--incremental', 'false', '--tsBuildInfoFile', 'null']
+  const tsc = [
+    'node_modules/typescript/bin/tsc',
+    '-p',
+    'tsconfig.build.json',
+    '--outDir',
+    fresh,
+    '--incremental',
+    'false',
+    '--tsBuildInfoFile',
+    'null',
+  ]
   const compiled = await run(process.execPath, tsc, root)
   if (compiled.status !== 0) {
     rmSync(fresh, { recursive: true, force: true })
@@ -129,4 +153,5 @@ export async function bootOrExit(options) {
   }
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await bootOrExit()
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url))
+  await bootOrExit()

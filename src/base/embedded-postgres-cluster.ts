@@ -1,8 +1,19 @@
 import { spawnSync } from 'node:child_process'
 import {
-  chmodSync, closeSync, existsSync, fsyncSync, lchownSync, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, renameSync, rmSync,
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hasCode, type Binaries } from './embedded-postgres-binaries.ts'
 import type { ServerUser } from './embedded-postgres-user.ts'
@@ -15,10 +26,6 @@ export interface Cluster {
   log: string
   user: ServerUser | undefined
 }
-
-// A Unix socket's path has room for 103 bytes (macOS; 107 on Linux), `/.s.PGSQL.5432` included.
-const LONGEST_SOCKET_FOLDER = 103 - '/.s.PGSQL.5432'.length
-const TEMPORARY = 'bramley-pg-'
 
 /** PostgreSQL gets no setting of ours by its environment, least of all our secrets. */
 export const SERVER_ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
@@ -35,8 +42,8 @@ export function makeFolder(cluster: Cluster): void {
 }
 
 /**
- * Makes the data folder with initdb unless there is one. It is made beside its place and moved there when complete, so that
- * neither a crash nor a second process leaves half of one. Throws when the data need another major version.
+ * Makes the data folder with initdb unless there is one. It is made beside its place and moved there when complete,
+ * so that neither a crash nor a second process leaves half of one. Throws when the data need another major version.
  */
 export function initialise(cluster: Cluster, binaries: Binaries): void {
   if (!existsSync(join(cluster.data, 'PG_VERSION'))) create(cluster, binaries)
@@ -49,10 +56,25 @@ export function initialise(cluster: Cluster, binaries: Binaries): void {
 function create(cluster: Cluster, binaries: Binaries): void {
   const fresh = mkdtempSync(`${cluster.data}.new-`)
   if (cluster.user) lchownSync(fresh, cluster.user.uid, cluster.user.gid)
-  const locale = binaries.major >= 17 ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'] : ['--locale=C.UTF-8', '--lc-messages=C']
+  const locale =
+    binaries.major >= 17
+      ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C']
+      : ['--locale=C.UTF-8', '--lc-messages=C']
   const made = spawnSync(
     join(binaries.folder, 'initdb'),
-    ['-D', asServer(cluster, fresh, binaries), '-U', 'bramley', '-E', 'UTF8', ...locale, '--auth-local=trust', '--auth-host=reject', '--data-checksums', '--no-instructions'],
+    [
+      '-D',
+      asServer(cluster, fresh, binaries),
+      '-U',
+      'bramley',
+      '-E',
+      'UTF8',
+      ...locale,
+      '--auth-local=trust',
+      '--auth-host=reject',
+      '--data-checksums',
+      '--no-instructions',
+    ],
     { ...cluster.user, cwd: fresh, env: SERVER_ENVIRONMENT, encoding: 'utf8' },
   )
   if (made.status !== 0) {
@@ -73,30 +95,12 @@ function moveInto(fresh: string, cluster: Cluster): void {
 }
 
 /**
- * The name under which the server is told its data folder. Another user may not be able to search the folders above it
- * (/root, or a BRAMLEY_DATA closed to others); by its working directory it always gets there. Up to version 15 PostgreSQL leaves
- * that directory while it looks for its programs and cannot come back.
+ * The name under which the server is told its data folder. Another user may not be able to search the folders above
+ * it (/root, or a BRAMLEY_DATA closed to others); by its working directory it always gets there. Up to version 15
+ * PostgreSQL leaves that directory while it looks for its programs and cannot come back.
  */
 export function asServer(cluster: Cluster, folder: string, binaries: Binaries): string {
   return cluster.user && process.platform === 'linux' && binaries.major >= 16 ? '/proc/self/cwd' : folder
-}
-
-/**
- * Makes the folder of the socket, which only the server's user (and root) may enter: in the cluster's folder, or in the
- * system's temporary one where that path would be too long for a socket. `named` is how the server is told.
- */
-export function socketFolder(cluster: Cluster): { path: string; named: string } {
-  const own = join(cluster.folder, 'run')
-  const short = Buffer.byteLength(own) <= LONGEST_SOCKET_FOLDER
-  const path = short ? own : mkdtempSync(join(tmpdir(), TEMPORARY))
-  mkdirSync(path, { recursive: true, mode: 0o700 })
-  if (cluster.user) lchownSync(path, cluster.user.uid, cluster.user.gid)
-  return { path, named: short && cluster.user ? '../run' : path }
-}
-
-/** Removes what a socket folder in the temporary folder leaves behind. */
-export function removeSocketFolder(path: string): void {
-  if (path.startsWith(join(tmpdir(), TEMPORARY))) rmSync(path, { recursive: true, force: true })
 }
 
 /** Removes unfinished data folders of starts that were killed. For the owner only. */
@@ -109,7 +113,8 @@ export function sweep(cluster: Cluster): void {
 function checkVersion(data: string, binaries: Binaries): void {
   const made = Number(readFileSync(join(data, 'PG_VERSION'), 'utf8'))
   if (made === binaries.major) return
-  throw new Error(`${data} was made by PostgreSQL ${made} and this is PostgreSQL ${binaries.major}: start the Bramley that made it, or move it aside`)
+  const ways = 'start the Bramley that made it, or move it aside'
+  throw new Error(`${data} was made by PostgreSQL ${made} and this is PostgreSQL ${binaries.major}: ${ways}`)
 }
 
 function chownTree(path: string, user: ServerUser): void {

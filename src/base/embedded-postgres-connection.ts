@@ -43,9 +43,9 @@ function answerIn(error: unknown): Answer | undefined {
 }
 
 /**
- * Becomes the owner of a running server: an advisory lock that lives as long as the returned connection, so that the death
- * of a process frees it without any file to clean up. `taken` when another process holds it, `gone` when the server ends
- * meanwhile.
+ * Becomes the owner of a running server: an advisory lock that lives as long as the returned connection, so that the
+ * death of a process frees it without any file to clean up. `taken` when another process holds it, `gone` when the
+ * server ends meanwhile.
  */
 export async function claimOwnership(connection: EmbeddedConnection): Promise<pg.Client | 'taken' | 'gone'> {
   try {
@@ -80,7 +80,11 @@ export function maintenance(connection: EmbeddedConnection): EmbeddedConnection 
 }
 
 async function connect(connection: EmbeddedConnection, purpose: string): Promise<pg.Client> {
-  const client = new pg.Client({ ...connection, application_name: `bramley ${purpose}`, connectionTimeoutMillis: 10_000 })
+  const client = new pg.Client({
+    ...connection,
+    application_name: `bramley ${purpose}`,
+    connectionTimeoutMillis: 10_000,
+  })
   client.on('error', () => undefined) // whoever waits on it is told by its own query or by 'end'
   await client.connect()
   return client

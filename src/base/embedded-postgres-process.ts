@@ -13,7 +13,9 @@ export interface LockFile {
 
 /** Reads the lock file of a data folder; undefined when no server has been there or the last one left in order. */
 export function readLockFile(dataFolder: string): LockFile | undefined {
-  const lines = readText(join(dataFolder, 'postmaster.pid'))?.split('\n').map((line) => line.trim())
+  const lines = readText(join(dataFolder, 'postmaster.pid'))
+    ?.split('\n')
+    .map((line) => line.trim())
   const pid = Number(lines?.[0])
   if (!lines || !Number.isInteger(pid) || pid <= 0) return undefined
   // Line 5 may be relative to the data folder, as we start it.
@@ -21,8 +23,8 @@ export function readLockFile(dataFolder: string): LockFile | undefined {
 }
 
 /**
- * Whether this process exists and still runs. A zombie does not: where process 1 never collects its children (containers
- * without an init) a killed server stays in the table for ever.
+ * Whether this process exists and still runs. A zombie does not: where process 1 never collects its children
+ * (containers without an init) a killed server stays in the table for ever.
  */
 export function isRunning(pid: number): boolean {
   const state = process.platform === 'linux' ? stateOnLinux(pid) : askPs(pid, 'state')
@@ -30,8 +32,8 @@ export function isRunning(pid: number): boolean {
 }
 
 /**
- * Whether this process is the PostgreSQL of this data folder, not a stranger that got the same number after a restart of the
- * machine or container.
+ * Whether this process is the PostgreSQL of this data folder, not a stranger that got the same number after a restart
+ * of the machine or container.
  */
 export function isPostmaster(pid: number, dataFolder: string): boolean {
   if (!isRunning(pid)) return false
@@ -40,9 +42,9 @@ export function isPostmaster(pid: number, dataFolder: string): boolean {
 }
 
 /**
- * Lets a new server start although the number in a dead one's lock file belongs to a zombie or a stranger. PostgreSQL takes its
- * parent's number for stale, and goes on to look for surviving children of the dead server by their shared memory; deleting
- * the file would leave that check out.
+ * Lets a new server start although the number in a dead one's lock file belongs to a zombie or a stranger. PostgreSQL
+ * takes its parent's number for stale, and goes on to look for surviving children of the dead server by their shared
+ * memory; deleting the file would leave that check out.
  */
 export function disarmLockFile(file: string, deadPid: number): void {
   const text = readText(file)
@@ -60,8 +62,15 @@ export function removeEmptyLockFile(dataFolder: string): void {
   if (found?.size === 0 && Date.now() - found.mtimeMs > EMPTY_MS) rmSync(file)
 }
 
-/** Ends a PostgreSQL in order (SIGINT: disconnect everybody, checkpoint); at once with SIGQUIT when that takes too long. */
-export async function endPostmaster(pid: number, how: 'fast' | 'immediate' = 'fast', patienceMs = 20_000): Promise<void> {
+/**
+ * Ends a PostgreSQL in order (SIGINT: disconnect everybody, checkpoint); at once with SIGQUIT when that takes too
+ * long.
+ */
+export async function endPostmaster(
+  pid: number,
+  how: 'fast' | 'immediate' = 'fast',
+  patienceMs = 20_000,
+): Promise<void> {
   if (how === 'fast' && (await ends(pid, 'SIGINT', patienceMs))) return
   if (await ends(pid, 'SIGQUIT', 10_000)) return
   throw new Error(`PostgreSQL (process ${pid}) does not stop`)
@@ -115,7 +124,6 @@ function worksIn(pid: number): string | undefined {
     return undefined // of another user, so not ours; or just gone
   }
 }
-
 
 function readText(file: string): string | undefined {
   try {

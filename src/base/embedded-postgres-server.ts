@@ -2,9 +2,10 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Binaries } from './embedded-postgres-binaries.ts'
-import { asServer, removeSocketFolder, SERVER_ENVIRONMENT, socketFolder, type Cluster } from './embedded-postgres-cluster.ts'
+import { asServer, SERVER_ENVIRONMENT, type Cluster } from './embedded-postgres-cluster.ts'
 import { ask, maintenance, type EmbeddedConnection } from './embedded-postgres-connection.ts'
 import { pause, readLockFile } from './embedded-postgres-process.ts'
+import { removeSocketFolder, socketFolder } from './embedded-postgres-socket.ts'
 
 /** A PostgreSQL that we started and that takes statements. */
 export interface Server {
@@ -35,18 +36,33 @@ const LOG_LIMIT = 1024 * 1024
 const FASTER = /lock file "postmaster\.pid" (already exists|is empty)|pre-existing shared memory block/
 
 /**
- * Starts the server and waits until it takes statements, however long it repairs itself after a crash. Undefined when another
- * server was faster on this folder, or what a killed one left is still ending. Throws with the last log lines when it cannot start.
+ * Starts the server and waits until it takes statements, however long it repairs itself after a crash. Undefined when
+ * another server was faster on this folder, or what a killed one left is still ending. Throws with the last log lines
+ * when it cannot start.
  */
-export async function startServer(cluster: Cluster, binaries: Binaries, settings: Record<string, string>): Promise<Server | undefined> {
+export async function startServer(
+  cluster: Cluster,
+  binaries: Binaries,
+  settings: Record<string, string>,
+): Promise<Server | undefined> {
   const socket = socketFolder(cluster)
   const log = openLog(cluster.log)
   const all: Record<string, string> = { ...SETTINGS, ...settings, unix_socket_directories: socket.named }
   const child = spawn(
     join(binaries.folder, 'postgres'),
-    ['-D', asServer(cluster, cluster.data, binaries), ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    [
+      '-D',
+      asServer(cluster, cluster.data, binaries),
+      ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ],
     // Detached: Ctrl-C in a terminal is for us alone; we end the server when our own work has ended.
-    { ...cluster.user, cwd: cluster.data, env: SERVER_ENVIRONMENT, stdio: ['ignore', log.handle, log.handle], detached: true },
+    {
+      ...cluster.user,
+      cwd: cluster.data,
+      env: SERVER_ENVIRONMENT,
+      stdio: ['ignore', log.handle, log.handle],
+      detached: true,
+    },
   )
   closeSync(log.handle)
   child.unref()
@@ -56,11 +72,17 @@ export async function startServer(cluster: Cluster, binaries: Binaries, settings
   if (ready === true) return { pid: child.pid ?? 0, connection, lastWords: () => lastLines(words()) }
   removeSocketFolder(socket.path)
   if (FASTER.test(words())) return undefined
-  throw new Error(`PostgreSQL did not start in ${cluster.folder}: ${ready instanceof Error ? ready.message : lastLines(words())}`)
+  throw new Error(
+    `PostgreSQL did not start in ${cluster.folder}: ${ready instanceof Error ? ready.message : lastLines(words())}`,
+  )
 }
 
 /** True when it takes statements, false when it ended, an error when it could not even be run. */
-async function becomesReady(child: ChildProcess, cluster: Cluster, connection: EmbeddedConnection): Promise<boolean | Error> {
+async function becomesReady(
+  child: ChildProcess,
+  cluster: Cluster,
+  connection: EmbeddedConnection,
+): Promise<boolean | Error> {
   let failed: Error | undefined
   child.on('error', (error) => {
     failed = error

@@ -9,9 +9,9 @@ export interface ServerUser {
 const NOBODY: ServerUser = { uid: 65_534, gid: 65_534 }
 
 /**
- * The user to run PostgreSQL as, or undefined for "as ourselves". PostgreSQL refuses root, so root lends it another user: the
- * owner of the data where there are some, else `postgres`, else `nobody`. Throws when the data belong to somebody else and we
- * are not root.
+ * The user to run PostgreSQL as, or undefined for "as ourselves". PostgreSQL refuses root, so root lends it another
+ * user: the owner of the data where there are some, else `postgres`, else `nobody`. Throws when the data belong to
+ * somebody else and we are not root.
  */
 export function serverUser(dataFolder: string, ownUid = process.getuid?.() ?? 0): ServerUser | undefined {
   const owner = existsSync(dataFolder) ? statSync(dataFolder) : undefined
@@ -25,7 +25,10 @@ export function serverUser(dataFolder: string, ownUid = process.getuid?.() ?? 0)
 
 /** The numbers of a user in the text of /etc/passwd; undefined when there is no such user. */
 export function namedUser(name: string, passwd = readPasswd()): ServerUser | undefined {
-  const fields = passwd.split('\n').map((line) => line.split(':')).find((line) => line[0] === name)
+  const fields = passwd
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find((line) => line[0] === name)
   const uid = Number(fields?.[2] ?? Number.NaN)
   const gid = Number(fields?.[3] ?? Number.NaN)
   return uid > 0 && gid >= 0 ? { uid, gid } : undefined
@@ -36,5 +39,6 @@ function readPasswd(): string {
 }
 
 function foreignData(dataFolder: string, uid: number): string {
-  return `${dataFolder} belongs to user ${uid}: start Bramley as root or as that user, or give the folder to this one (chown -R)`
+  const ways = 'start Bramley as root or as that user, or give the folder to this one (chown -R)'
+  return `${dataFolder} belongs to user ${uid}: ${ways}`
 }

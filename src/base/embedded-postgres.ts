@@ -1,22 +1,30 @@
 import { join, resolve } from 'node:path'
-import type pg from 'pg'
 import { openBinaries, type Binaries } from './embedded-postgres-binaries.ts'
-import { clusterIn, initialise, makeFolder, removeSocketFolder, sweep, type Cluster } from './embedded-postgres-cluster.ts'
-import { ask, claimOwnership, databaseUrl, ensureDatabase, maintenance, type Answer, type EmbeddedConnection } from './embedded-postgres-connection.ts'
-import { disarmLockFile, endPostmaster, isPostmaster, isRunning, pause, readLockFile, removeEmptyLockFile, type LockFile } from './embedded-postgres-process.ts'
+import { clusterIn, initialise, makeFolder, sweep, type Cluster } from './embedded-postgres-cluster.ts'
+import {
+  ask,
+  claimOwnership,
+  databaseUrl,
+  ensureDatabase,
+  maintenance,
+  type Answer,
+  type EmbeddedConnection,
+} from './embedded-postgres-connection.ts'
+import { guarded, type EmbeddedPostgres } from './embedded-postgres-guard.ts'
+import {
+  disarmLockFile,
+  endPostmaster,
+  isPostmaster,
+  pause,
+  readLockFile,
+  removeEmptyLockFile,
+  type LockFile,
+} from './embedded-postgres-process.ts'
 import { startServer, type Server } from './embedded-postgres-server.ts'
 import { serverUser } from './embedded-postgres-user.ts'
+import { removeSocketFolder } from './embedded-postgres-socket.ts'
 
-export { databaseUrl, type EmbeddedConnection }
-
-/** A PostgreSQL of our own, running for this process. */
-export interface EmbeddedPostgres {
-  connection: EmbeddedConnection
-  /** Process number of the server. */
-  pid: number
-  /** Ends it: in order, or at once as by a power cut ('immediate', for tests). May be called again. */
-  stop(how?: 'fast' | 'immediate'): Promise<void>
-}
+export { databaseUrl, type EmbeddedConnection, type EmbeddedPostgres }
 
 export interface EmbeddedOptions {
   /** BRAMLEY_DATA/pg: holds `data`, `run` (the socket) and `postgres.log`. */
@@ -33,12 +41,14 @@ export interface EmbeddedOptions {
 const PATIENCE_MS = 60_000
 
 /**
- * Starts PostgreSQL on this folder, with the database `bramley`. One process serves a folder: while it lives, another start
- * throws one line saying so. What a killed process left running is ended in order first, so nothing committed is lost and
- * the server always has this version's programs and settings. As root, the server runs as another user (`serverUser`).
+ * Starts PostgreSQL on this folder, with the database `bramley`. One process serves a folder: while it lives, another
+ * start throws one line saying so. What a killed process left running is ended in order first, so nothing committed
+ * is lost and the server always has this version's programs and settings. As root, the server runs as another user
+ * (`serverUser`).
  */
 export async function startEmbeddedPostgres(o: EmbeddedOptions): Promise<EmbeddedPostgres> {
-  if (process.platform === 'win32') throw new Error('The embedded PostgreSQL does not run on Windows: set BRAMLEY_DATABASE_URL')
+  if (process.platform === 'win32')
+    throw new Error('The embedded PostgreSQL does not run on Windows: set BRAMLEY_DATABASE_URL')
   const place = clusterIn(resolve(o.folder))
   const cluster = { ...place, user: serverUser(place.data) }
   makeFolder(cluster)
@@ -98,7 +108,9 @@ async function endOrphan(cluster: Cluster, connection: EmbeddedConnection, pid: 
 }
 
 function reached(lock: LockFile): EmbeddedConnection | undefined {
-  return lock.socketFolder === undefined ? undefined : { host: lock.socketFolder, port: lock.port, user: 'bramley', database: 'bramley' }
+  return lock.socketFolder === undefined
+    ? undefined
+    : { host: lock.socketFolder, port: lock.port, user: 'bramley', database: 'bramley' }
 }
 
 /** The answer of a server when it is neither starting nor stopping any more. */
@@ -112,39 +124,7 @@ async function settled(connection: EmbeddedConnection): Promise<Answer> {
   return answer
 }
 
-/** Keeps the ownership, and tells when the server is no more. */
-function guarded(server: Server, first: pg.Client, onExit: (detail: string) => void): EmbeddedPostgres {
-  let owner = first
-  let stopped: Promise<void> | undefined
-  const watch = (client: pg.Client): void => {
-    client.once('end', () => void lost())
-  }
-  const lost = async (): Promise<void> => {
-    const again = stopped ? undefined : await regain(server)
-    if (again && !stopped) watch((owner = again))
-    else if (!stopped) onExit(server.lastWords())
-    else await again?.end()
-  }
-  const stop = async (how?: 'fast' | 'immediate'): Promise<void> => {
-    await endPostmaster(server.pid, how)
-    await owner.end()
-    removeSocketFolder(server.connection.host)
-  }
-  watch(first)
-  return { connection: server.connection, pid: server.pid, stop: (how) => (stopped ??= stop(how)) }
-}
-
-/** PostgreSQL drops every connection when one of its processes crashes, and recovers by itself: then only the lock is to be taken again. */
-async function regain(server: Server): Promise<pg.Client | undefined> {
-  while (isRunning(server.pid)) {
-    const owner = await claimOwnership(server.connection)
-    if (owner === 'taken') return undefined
-    if (owner !== 'gone') return owner
-    await pause(50)
-  }
-  return undefined
-}
-
 function inUse(cluster: Cluster, pid: number | undefined): Error {
-  return new Error(`Another Bramley already runs on ${cluster.folder} (its PostgreSQL is process ${pid}): stop that one, or set BRAMLEY_DATA to another folder`)
+  const ways = 'stop that one, or set BRAMLEY_DATA to another folder'
+  return new Error(`Another Bramley already runs on ${cluster.folder} (its PostgreSQL is process ${pid}): ${ways}`)
 }

@@ -1,7 +1,7 @@
 import type { PlistDict, PlistValue } from '../apple/wire/plist.ts'
 import { isPlistDict } from '../apple/wire/plist-value.ts'
 import type { EncodableDict } from '../apple/wire/plist-writer.ts'
-import { acknowledged, badFormat, type AnswerFunction } from './answer.ts'
+import { acknowledged, badFormat, stringOf, type AnswerFunction } from './answer.ts'
 import { rightsOf, type DeviceMemory } from './device-memory.ts'
 import type { DeviceState } from './device-state.ts'
 import { errorItem, invalidRequestType, malformedRequest, notAuthorized, type ErrorItem } from './error-chain.ts'
@@ -22,7 +22,7 @@ export const settings: AnswerFunction = (phone, command) => {
 }
 
 function outcome(phone: DeviceMemory, item: PlistDict): EncodableDict {
-  const name = String(item['Item'])
+  const name = stringOf(item['Item']) ?? ''
   const error = apply(phone, name, item)
   return error ? { ErrorChain: [error], Item: name, Status: 'Error' } : { Item: name, Status: 'Acknowledged' }
 }

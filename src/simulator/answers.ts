@@ -1,5 +1,5 @@
 import type { PlistDict } from '../apple/wire/plist.ts'
-import { acknowledged, badFormat, failed, type Answer, type AnswerFunction } from './answer.ts'
+import { acknowledged, badFormat, failed, stringOf, type Answer, type AnswerFunction } from './answer.ts'
 import { installApplication, installedApplicationList, managedApplicationList, removeApplication } from './answer-apps.ts'
 import { deviceInformation } from './answer-device-information.ts'
 import { deviceLocation, disableLostMode, enableLostMode, playLostModeSound } from './answer-lost-mode.ts'
@@ -58,7 +58,7 @@ export const SKILLS: Readonly<Record<string, Skill>> = {
  * A RequestType that this device does not play is a CommandFormatError, a missing right or supervision an Error.
  */
 export function answerCommand(phone: DeviceMemory, command: PlistDict, now: Date): Answer {
-  const requestType = String(command['RequestType'])
+  const requestType = stringOf(command['RequestType']) ?? ''
   const skill = Object.hasOwn(SKILLS, requestType) ? SKILLS[requestType] : undefined
   if (!skill) return badFormat(invalidRequestType(requestType))
   if (skill.supervised && !phone.state.supervised) return failed(invalidRequestType(requestType))

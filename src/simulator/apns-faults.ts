@@ -5,7 +5,7 @@ export interface AnswerDetails {
   retryAfter?: number
 }
 
-/** Ways for a test to make APNs misbehave. Each holds until it is used up or `resume` is called. */
+/** Ways for a test to make APNs misbehave. Each holds until it is used up or ended. */
 export interface ApnsFaults {
   /** The next `count` (1) pushes get this answer, whatever they hold. They are not delivered. */
   answerNext(status: number, details?: AnswerDetails, count?: number): void

@@ -13,7 +13,8 @@ export interface ApnsListener {
   unregister(token: Buffer): Promise<void>
   /**
    * The device is online from now on; `onPush` gets the PushMagic of every push, at once that of one that waits.
-   * Resolves when the stand-in knows. Rejects for a token it does not know or that was given up.
+   * Resolves when the stand-in knows. Rejects for a token it does not know or that was given up, and when the device
+   * goes offline or the listener is closed before.
    */
   listen(token: Buffer, onPush: (pushMagic: string) => void): Promise<void>
   /** The device goes offline: its newest push waits. Resolves when the stand-in knows. */
@@ -35,7 +36,7 @@ const LONGEST_PAUSE_MS = 5_000
 interface Device {
   onPush(pushMagic: string): void
   online(): void
-  refused(): void
+  failed(reason: string): void
 }
 
 class Listener implements ApnsListener {
@@ -65,29 +66,31 @@ class Listener implements ApnsListener {
   }
 
   async unregister(token: Buffer): Promise<void> {
-    this.#devices.delete(token.toString('hex'))
+    this.#forget(token.toString('hex'), 'the token was given up')
     await this.#call('/simulated/unregister', { token: token.toString('hex') })
   }
 
   listen(token: Buffer, onPush: (pushMagic: string) => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      const refused = () => reject(new Error('the stand-in does not know this token'))
-      this.#devices.set(token.toString('hex'), { onPush, online: resolve, refused })
+      const failed = (reason: string) => reject(new Error(reason))
+      this.#devices.set(token.toString('hex'), { onPush, online: resolve, failed })
       this.#join([token.toString('hex')])
     })
   }
 
   unlisten(token: Buffer): Promise<void> {
-    this.#devices.delete(token.toString('hex'))
+    const hex = token.toString('hex')
+    this.#forget(hex, 'the device went offline again')
     return new Promise((resolve) => {
       if (!this.#stream) return resolve()
-      this.#leaving.set(token.toString('hex'), resolve)
-      writeLine(this.#stream, { leave: [token.toString('hex')] })
+      this.#leaving.set(hex, resolve)
+      writeLine(this.#stream, { leave: [hex] })
     })
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
+    for (const token of this.#devices.keys()) this.#forget(token, 'the listener was closed')
     this.#link?.destroy()
     this.#calls?.destroy()
     await this.#running
@@ -136,6 +139,13 @@ class Listener implements ApnsListener {
     this.#leaving.clear()
   }
 
+  /** Ends a device's listening here; says why to whoever still waits for it to begin. */
+  #forget(token: string, reason: string): void {
+    this.#devices.get(token)?.failed(reason)
+    this.#devices.delete(token)
+    this.#joining.delete(token)
+  }
+
   /** Tokens asked for in one go travel in one line. */
   #join(tokens: Iterable<string>): void {
     if (this.#joining.size === 0) queueMicrotask(() => this.#flush())
@@ -153,10 +163,7 @@ class Listener implements ApnsListener {
     const token = stringUnder(line, 'token')
     if (token !== undefined) this.#devices.get(token)?.onPush(stringUnder(line, 'mdm') ?? '')
     for (const online of stringsUnder(line, 'listening')) this.#devices.get(online)?.online()
-    for (const refused of stringsUnder(line, 'refused')) {
-      this.#devices.get(refused)?.refused()
-      this.#devices.delete(refused)
-    }
+    for (const refused of stringsUnder(line, 'refused')) this.#forget(refused, 'the stand-in does not know this token')
     for (const left of stringsUnder(line, 'left')) {
       this.#leaving.get(left)?.()
       this.#leaving.delete(left)

@@ -1,5 +1,6 @@
 import type { Signer } from '../apple/wire/cms-sign.ts'
 import type { EnrollmentProfile } from '../apple/wire/mobileconfig.ts'
+import type { Answer } from './answer.ts'
 import type { DeviceState } from './device-state.ts'
 import type { Hardware } from './hardware.ts'
 
@@ -24,8 +25,16 @@ export interface Enrollment {
   pushMagic: string
   /** Opens the passcode; handed to the server only with right 4. */
   unlockToken?: Buffer
-  /** An answer that the server has not confirmed: sent again, byte for byte, before anything else. */
-  pendingReport?: Buffer
+  /** A report that the server has not confirmed: sent again, byte for byte, before anything else. */
+  pendingReport?: { body: Buffer; executed: Executed }
+}
+
+/** A command that the device carried out, or put off, and what it said about it. */
+export interface Executed {
+  commandUuid: string
+  requestType: string
+  status: Answer['status']
+  at: Date
 }
 
 const ALL_RIGHTS = 8191

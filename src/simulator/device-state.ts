@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Hardware } from './hardware.ts'
 import type { InstalledProfile } from './installed-profile.ts'
 
@@ -47,7 +48,7 @@ export interface StateChoices {
 /** A device in use for a while: charged somewhat, with a passcode and a few apps of its owner. */
 export function freshState({ model, serialNumber }: Hardware, choices: StateChoices = {}): DeviceState {
   // Differs from phone to phone, and stays what it is for one.
-  const wear = [...serialNumber].reduce((sum, character) => (sum * 31 + character.charCodeAt(0)) % 1_000, 7) / 1_000
+  const wear = createHash('sha256').update(serialNumber).digest().readUInt16BE(30) / 0xFFFF
   return {
     deviceName: choices.deviceName ?? model.modelName,
     supervised: choices.supervised ?? false,

@@ -61,7 +61,7 @@ function cellular(seed: Buffer): NonNullable<Hardware['cellular']> {
 
 /** ISO/IEC 7812 (Luhn), as IMEI and ICCID end. */
 function withCheckDigit(digits: string): string {
-  const sum = [...digits].toReversed().reduce((total, digit, i) => {
+  const sum = digits.split('').toReversed().reduce((total, digit, i) => {
     const value = Number(digit) * (i % 2 === 0 ? 2 : 1)
     return total + (value > 9 ? value - 9 : value)
   }, 0)

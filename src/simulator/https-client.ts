@@ -48,7 +48,7 @@ function send({ method, url, headers, body }: HttpRequest, options: RequestOptio
     const request = httpsRequest(new URL(url), { ...options, method, headers: { 'user-agent': 'MDM/1.0', ...length, ...headers } })
     request.on('error', reject)
     request.on('timeout', () => request.destroy(new Error(`no answer from ${new URL(url).host}`)))
-    request.on('response', (response) => readAll(response).then(resolve, reject))
+    request.on('response', (response) => void readAll(response).then(resolve, reject))
     request.end(body)
   })
 }

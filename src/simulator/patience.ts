@@ -14,16 +14,25 @@ export interface Patience {
 
 export const DEFAULT_PATIENCE: Patience = { firstPauseMs: 500, longestPauseMs: 60_000, longestRetryAfterMs: 300_000, attempts: Infinity }
 
+/** The device has no network; somebody made it so. Trying again would not help. */
+export class Offline extends Error {
+  override readonly name = 'Offline'
+
+  constructor() {
+    super('the device is offline')
+  }
+}
+
 /**
  * Sends until there is an answer that is not "come again": connection errors, 5xx and 429 are tried again (protocol:
  * what a device does with HTTP statuses). Gives the last answer, or rejects with the last error, when attempts are used
- * up; rejects with an AbortError when `signal` says so.
+ * up; rejects at once when the device is Offline or `signal` says so.
  */
 export async function patiently(send: () => Promise<HttpAnswer>, patience: Patience, signal: AbortSignal): Promise<HttpAnswer> {
   for (let attempt = 1; ; attempt += 1) {
     signal.throwIfAborted()
     const answer = await send().catch((error: unknown) => {
-      if (attempt >= patience.attempts) throw error
+      if (attempt >= patience.attempts || error instanceof Offline) throw error
       return undefined
     })
     if (answer && (!comesAgain(answer) || attempt >= patience.attempts)) return answer

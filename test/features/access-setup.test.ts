@@ -87,9 +87,9 @@ describe('POST /setup', () => {
   })
 
   it('reads the token as people type it', async () => {
-    const token = await makeSetupToken(deps)
-    const typed = token?.toLowerCase().replaceAll('-', ' ').replaceAll('0', 'o').replaceAll('1', 'l')
-    expect((await setup({ token: typed })).statusCode).toBe(201)
+    const hash = deps.vault.fingerprint('0A1B0A1B0A1B', 'setup token')
+    await database.query(`insert into setup_tokens (hash, expires_at) values ($1, now() + interval '1 minute')`, [hash])
+    expect((await setup({ token: ' oAlb-0a1B OaIb' })).statusCode).toBe(201)
   })
 
   it('works once: later tries are told that the server is set up', async () => {

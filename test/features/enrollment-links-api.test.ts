@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
-  deliverProfile, registerEnrollmentAttempts, registerEnrollmentLinks,
+  deliverProfile,
+  registerEnrollmentAttempts,
+  registerEnrollmentLinks,
 } from '../../src/features/enrollment-profiles/index.ts'
 import { adminApp, ask, keyWith } from '../support/admin-app.ts'
 import { freshAddress, openHouse, stored, type House } from './scep-device.ts'
@@ -15,7 +17,10 @@ const push = { defaultTopic: () => Promise.resolve(topic) }
 
 beforeAll(async () => {
   house = await openHouse({ settings: { BRAMLEY_PUBLIC_URL: 'https://mdm.example.com' } })
-  app = await adminApp(house.deps, [(routes, deps) => registerEnrollmentLinks(routes, deps, { push }), registerEnrollmentAttempts])
+  app = await adminApp(house.deps, [
+    (routes, deps) => registerEnrollmentLinks(routes, deps, { push }),
+    registerEnrollmentAttempts,
+  ])
   reader = (await keyWith(house.deps, 'enrollment:read')).token
   writer = (await keyWith(house.deps, 'enrollment:read', 'enrollment:write')).token
 })
@@ -34,11 +39,24 @@ describe('POST /enrollment-links', () => {
     expect(answer.statusCode).toBe(201)
     const link = answer.json<Record<string, unknown>>()
     expect(link).toEqual({
-      id: expect.stringMatching(/^lnk_[0-9A-Z]{26}$/), slug: 'sales-iphone', name: 'Sales iPhone', state: 'active',
-      code: expect.stringMatching(/^[0-9A-Z]{4}-[0-9A-Z]{4}$/), code_expires_at: expect.any(String),
-      url: expect.stringMatching(/^https:\/\/mdm\.example\.com\/e\/[\w-]{22}$/), ownership: 'company', sign_in: 'none',
-      max_uses: null, uses: 0, expires_at: null, access_rights: 8191, removable_by_user: true, device_key: null,
-      ready: true, not_ready_reason: null, created_at: expect.any(String),
+      id: expect.stringMatching(/^lnk_[0-9A-Z]{26}$/),
+      slug: 'sales-iphone',
+      name: 'Sales iPhone',
+      state: 'active',
+      code: expect.stringMatching(/^[0-9A-Z]{4}-[0-9A-Z]{4}$/),
+      code_expires_at: expect.any(String),
+      url: expect.stringMatching(/^https:\/\/mdm\.example\.com\/e\/[\w-]{22}$/),
+      ownership: 'company',
+      sign_in: 'none',
+      max_uses: null,
+      uses: 0,
+      expires_at: null,
+      access_rights: 8191,
+      removable_by_user: true,
+      device_key: null,
+      ready: true,
+      not_ready_reason: null,
+      created_at: expect.any(String),
     })
     expect((await get(`/enrollment-links/${String(link['id'])}`)).json()).toEqual(link)
     expect((await get('/enrollment-links/sales-iphone')).json()).toEqual(link)
@@ -46,17 +64,32 @@ describe('POST /enrollment-links', () => {
 
   it('takes every choice', async () => {
     const link = await create({
-      name: 'One phone', slug: 'one', max_uses: 1, expires_in: '72h', access_rights: 3, removable_by_user: false,
-      device: '00008140-001A2B3C4D5E801C', ownership: 'personal',
+      name: 'One phone',
+      slug: 'one',
+      max_uses: 1,
+      expires_in: '72h',
+      access_rights: 3,
+      removable_by_user: false,
+      device: '00008140-001A2B3C4D5E801C',
+      ownership: 'personal',
     })
     expect(link).toMatchObject({
-      slug: 'one', max_uses: 1, access_rights: 3, removable_by_user: false, ownership: 'personal', device_key: '00008140-001A2B3C4D5E801C',
+      slug: 'one',
+      max_uses: 1,
+      access_rights: 3,
+      removable_by_user: false,
+      ownership: 'personal',
+      device_key: '00008140-001A2B3C4D5E801C',
     })
     const hours = (Date.parse(String(link['expires_at'])) - Date.parse(String(link['created_at']))) / 3_600_000
     expect(hours).toBe(72)
   })
 
-  it.each([['90s', 90], ['15m', 900], ['7d', 604_800]])('reads the duration %s', async (duration, seconds) => {
+  it.each([
+    ['90s', 90],
+    ['15m', 900],
+    ['7d', 604_800],
+  ])('reads the duration %s', async (duration, seconds) => {
     const link = await create({ name: 'x', expires_in: duration })
     expect(Date.parse(String(link['expires_at'])) - Date.parse(String(link['created_at']))).toBe(seconds * 1_000)
   })
@@ -65,15 +98,28 @@ describe('POST /enrollment-links', () => {
     expect(await create({ name: 'p', ownership: 'personal' })).toMatchObject({ access_rights: 8183 })
     const refused = await post('/enrollment-links', { name: 'p', ownership: 'personal', access_rights: 8191 })
     expect(refused.statusCode).toBe(422)
-    expect(refused.json()).toMatchObject({ code: 'validation_failed', errors: [{ pointer: '/access_rights', code: 'personal_device' }] })
+    expect(refused.json()).toMatchObject({
+      code: 'validation_failed',
+      errors: [{ pointer: '/access_rights', code: 'personal_device' }],
+    })
   })
 
   it.each([
-    ['/access_rights', { access_rights: 0 }], ['/access_rights', { access_rights: 2 }], ['/access_rights', { access_rights: 128 }],
-    ['/access_rights', { access_rights: 8192 }], ['/max_uses', { max_uses: 0 }], ['/expires_in', { expires_in: '0d' }],
-    ['/expires_in', { expires_in: '3651d' }], ['/expires_in', { expires_in: '1h', expires_at: '2099-01-01T00:00:00Z' }],
-    ['/expires_at', { expires_at: '2020-01-01T00:00:00Z' }], ['/slug', { slug: 'Not a slug' }], ['/device', { device: "x'; drop table" }],
-    ['/name', { name: '' }], ['/name', { name: 'a\u0000b' }], ['/state', { state: 'active' }], ['/token_hash', { token_hash: 'x' }],
+    ['/access_rights', { access_rights: 0 }],
+    ['/access_rights', { access_rights: 2 }],
+    ['/access_rights', { access_rights: 128 }],
+    ['/access_rights', { access_rights: 8192 }],
+    ['/max_uses', { max_uses: 0 }],
+    ['/expires_in', { expires_in: '0d' }],
+    ['/expires_in', { expires_in: '3651d' }],
+    ['/expires_in', { expires_in: '1h', expires_at: '2099-01-01T00:00:00Z' }],
+    ['/expires_at', { expires_at: '2020-01-01T00:00:00Z' }],
+    ['/slug', { slug: 'Not a slug' }],
+    ['/device', { device: "x'; drop table" }],
+    ['/name', { name: '' }],
+    ['/name', { name: 'a\u0000b' }],
+    ['/state', { state: 'active' }],
+    ['/token_hash', { token_hash: 'x' }],
   ])('refuses %s in %j, and stores nothing', async (pointer, input) => {
     const before = await stored(house.database)
     const answer = await post('/enrollment-links', { name: 'x', ...input })
@@ -102,15 +148,28 @@ describe('a link', () => {
   it('says that it is not ready while there is no push certificate', async () => {
     const { id } = await create({ name: 'Early' })
     topic = undefined
-    expect((await get(`/enrollment-links/${String(id)}`)).json()).toMatchObject({ ready: false, not_ready_reason: 'no_push_certificate' })
+    expect((await get(`/enrollment-links/${String(id)}`)).json()).toMatchObject({
+      ready: false,
+      not_ready_reason: 'no_push_certificate',
+    })
     topic = { topic: 'com.apple.mgmt.External.1' }
   })
 
   it('is revoked once, and shows its state', async () => {
     const { id } = await create({ name: 'Revoke me' })
-    const answers = [await post(`/enrollment-links/${String(id)}/revoke`), await post('/enrollment-links/revoke-me/revoke')]
-    expect(answers.map((one) => [one.statusCode, one.json<{ state: string }>().state])).toEqual([[200, 'revoked'], [200, 'revoked']])
-    expect(await house.database.query(`select 1 from events where type = 'enrollment_link.revoked' and data->>'link' = $1`, [id])).toHaveLength(1)
+    const answers = [
+      await post(`/enrollment-links/${String(id)}/revoke`),
+      await post('/enrollment-links/revoke-me/revoke'),
+    ]
+    expect(answers.map((one) => [one.statusCode, one.json<{ state: string }>().state])).toEqual([
+      [200, 'revoked'],
+      [200, 'revoked'],
+    ])
+    expect(
+      await house.database.query(`select 1 from events where type = 'enrollment_link.revoked' and data->>'link' = $1`, [
+        id,
+      ]),
+    ).toHaveLength(1)
   })
 
   it('shows no code any more when the time of the code is over, and its state when its own is', async () => {
@@ -119,19 +178,28 @@ describe('a link', () => {
     expect((await get(`/enrollment-links/${String(id)}`)).json()).toMatchObject({ state: 'active', code: null })
     await house.database.query('update enrollment_links set expires_at = now() where id = $1', [id])
     expect((await get(`/enrollment-links/${String(id)}`)).json()).toMatchObject({ state: 'expired' })
-    await house.database.query('update enrollment_links set expires_at = null, max_uses = 1, uses = 1 where id = $1', [id])
+    await house.database.query('update enrollment_links set expires_at = null, max_uses = 1, uses = 1 where id = $1', [
+      id,
+    ])
     expect((await get(`/enrollment-links/${String(id)}`)).json()).toMatchObject({ state: 'used_up' })
   })
 
   it('needs its scope', async () => {
     expect((await ask(app, reader, 'POST', '/enrollment-links', { name: 'x' })).statusCode).toBe(403)
-    expect((await ask(app, (await keyWith(house.deps, 'devices:read')).token, 'GET', '/enrollment-links')).statusCode).toBe(403)
+    expect(
+      (await ask(app, (await keyWith(house.deps, 'devices:read')).token, 'GET', '/enrollment-links')).statusCode,
+    ).toBe(403)
   })
 
-  it.each(['/enrollment-links/lnk_NONE', '/enrollment-links/%00', '/enrollments/att_NONE', '/enrollments/..%2f', '/enrollments?link=none'])(
-    'that is not there: %s', async (url) => {
-      expect((await get(url)).statusCode).toBe(404)
-    })
+  it.each([
+    '/enrollment-links/lnk_NONE',
+    '/enrollment-links/%00',
+    '/enrollments/att_NONE',
+    '/enrollments/..%2f',
+    '/enrollments?link=none',
+  ])('that is not there: %s', async (url) => {
+    expect((await get(url)).statusCode).toBe(404)
+  })
 })
 
 describe('lists', () => {
@@ -161,8 +229,15 @@ describe('lists', () => {
     expect(await walk(`/enrollments?link=${String(link['id'])}`)).toEqual(made)
     expect(await walk('/enrollments')).toEqual(made)
     expect((await get(`/enrollments/${String(made[0])}`)).json()).toEqual({
-      id: made[0], link: link['id'], step: 'profile_delivered', access_rights: 8191, push_topic: 'com.apple.mgmt.External.1', device_key: null,
-      remote_address: expect.stringMatching(/^198\.51\./), created_at: expect.any(String), updated_at: expect.any(String),
+      id: made[0],
+      link: link['id'],
+      step: 'profile_delivered',
+      access_rights: 8191,
+      push_topic: 'com.apple.mgmt.External.1',
+      device_key: null,
+      remote_address: expect.stringMatching(/^198\.51\./),
+      created_at: expect.any(String),
+      updated_at: expect.any(String),
     })
   })
 

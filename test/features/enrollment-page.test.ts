@@ -2,7 +2,12 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Problem } from '../../src/base/problem.ts'
 import {
-  createLink, enrollmentPage, problemPage, revokeLink, type LinkInput, type Page,
+  createLink,
+  enrollmentPage,
+  problemPage,
+  revokeLink,
+  type LinkInput,
+  type Page,
 } from '../../src/features/enrollment-profiles/index.ts'
 import { renderPage } from '../../src/features/enrollment-profiles/page.ts'
 import { consentText, rightsInWords } from '../../src/features/enrollment-profiles/rights-in-words.ts'
@@ -24,9 +29,8 @@ async function makeLink(input: Partial<LinkInput> = {}) {
   return { link, ...openSecrets(house.deps.vault, link.id, link.sealedSecrets) }
 }
 
-const open = (secret: string, address = freshAddress(), topics: typeof push | typeof noPush = push) => (
+const open = (secret: string, address = freshAddress(), topics: typeof push | typeof noPush = push) =>
   enrollmentPage(house.deps, topics, secret, address)
-)
 
 /** Every element opened is closed, in order; enough of a check for a document without scripts. */
 function expectWellFormed({ html }: Page): void {
@@ -56,7 +60,9 @@ describe('the page behind a link', () => {
     const page = await open((await makeLink()).token)
     const style = /<style>([^]*?)<\/style>/.exec(page.html)?.[1] ?? ''
     const hash = createHash('sha256').update(style).digest('base64')
-    expect(page.csp).toBe(`default-src 'none'; style-src 'sha256-${hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`)
+    expect(page.csp).toBe(
+      `default-src 'none'; style-src 'sha256-${hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+    )
     expect(style).toContain('prefers-color-scheme: dark')
   })
 

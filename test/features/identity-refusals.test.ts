@@ -11,7 +11,18 @@ import { newId } from '../../src/base/ids.ts'
 import { Problem } from '../../src/base/problem.ts'
 import { voidChallenges } from '../../src/features/identity/index.ts'
 import {
-  ask, certify, challengeFor, expectRefused, freshAddress, makeKey, nameOf, openHouse, send, stored, write, type House,
+  ask,
+  certify,
+  challengeFor,
+  expectRefused,
+  freshAddress,
+  makeKey,
+  nameOf,
+  openHouse,
+  send,
+  stored,
+  write,
+  type House,
 } from './scep-device.ts'
 
 let house: House
@@ -40,7 +51,10 @@ describe('no certificate, and nothing stored', () => {
     const attempt = newId('att')
     const challenge = await challengeFor(house, attempt)
     const [row] = await house.database.query<{ minutes: number }>(
-      `select round(extract(epoch from expires_at - now()) / 60)::int as minutes from scep_challenges where attempt_id = $1`, [attempt])
+      `select round(extract(epoch from expires_at - now()) / 60)::int as minutes
+       from scep_challenges where attempt_id = $1`,
+      [attempt],
+    )
     expect(row?.minutes).toBe(60)
     await house.database.query(`update scep_challenges set expires_at = now() where attempt_id = $1`, [attempt])
     await expectRefused(house, { key, challenge }, 'challenge_expired')
@@ -66,7 +80,10 @@ describe('no certificate, and nothing stored', () => {
     const csr = createCsr({ subject: nameOf('phone'), key, challengePassword: await challengeFor(house) })
     const signer = { certificate: certify(key), key }
     const body = signAttached(encryptTo(csr, house.authorities.scepRa.certificate, 'aes-128-cbc'), signer, {
-      attributes: [[OID.transactionId, printableString('t')], [OID.senderNonce, octetString(randomBytes(16))]],
+      attributes: [
+        [OID.transactionId, printableString('t')],
+        [OID.senderNonce, octetString(randomBytes(16))],
+      ],
     })
     const before = await stored(house.database)
     await expect(send(house, body)).rejects.toMatchObject({ name: 'WireError', reason: 'scep_shape' })
@@ -76,11 +93,25 @@ describe('no certificate, and nothing stored', () => {
   it('for a weak or broken key, although a strong one signed', async () => {
     const signer = { certificate: certify(key), key }
     const challenge = await challengeFor(house)
-    const asked = (weak: KeyObject) => ({ key, signer, csr: createCsr({ subject: nameOf('phone'), key: weak, challengePassword: challenge }) })
+    const asked = (weak: KeyObject) => ({
+      key,
+      signer,
+      csr: createCsr({ subject: nameOf('phone'), key: weak, challengePassword: challenge }),
+    })
     await expectRefused(house, asked(await makeKey(1024)), 'weak_key', '0')
     await expectRefused(house, asked(await makeKey(2048, 3)), 'weak_key', '0')
-    await expectRefused(house, asked(generateKeyPairSync('ec', { namedCurve: 'secp521r1' }).privateKey), 'weak_key', '0')
-    await expectRefused(house, asked(generateKeyPairSync('ec', { namedCurve: 'secp192k1' }).privateKey), 'weak_key', '0')
+    await expectRefused(
+      house,
+      asked(generateKeyPairSync('ec', { namedCurve: 'secp521r1' }).privateKey),
+      'weak_key',
+      '0',
+    )
+    await expectRefused(
+      house,
+      asked(generateKeyPairSync('ec', { namedCurve: 'secp192k1' }).privateKey),
+      'weak_key',
+      '0',
+    )
     const broken = createCsr({ subject: nameOf('phone'), key, challengePassword: challenge })
     broken.writeUInt8(broken.readUInt8(broken.length - 1) ^ 1, broken.length - 1)
     await expectRefused(house, { key, csr: broken }, 'envelope')
@@ -97,11 +128,14 @@ describe('no certificate, and nothing stored', () => {
   it('for an envelope that does not open, with one answer for every cause', async () => {
     const csr = createCsr({ subject: nameOf('phone'), key, challengePassword: await challengeFor(house) })
     const signer = { certificate: certify(key), key }
-    const wrap = (envelope: Buffer) => signAttached(envelope, signer, {
-      attributes: [
-        [OID.messageType, printableString('19')], [OID.transactionId, printableString('t')], [OID.senderNonce, octetString(Buffer.alloc(16, 1))],
-      ],
-    })
+    const wrap = (envelope: Buffer) =>
+      signAttached(envelope, signer, {
+        attributes: [
+          [OID.messageType, printableString('19')],
+          [OID.transactionId, printableString('t')],
+          [OID.senderNonce, octetString(Buffer.alloc(16, 1))],
+        ],
+      })
     const { certificate: ra } = house.authorities.scepRa
     const flipped = (at: (whole: Buffer) => number) => {
       const envelope = Buffer.from(encryptTo(csr, ra, 'aes-128-cbc'))
@@ -116,7 +150,9 @@ describe('no certificate, and nothing stored', () => {
       'that is none': Buffer.from('hello'),
     }
     const before = await stored(house.database)
-    const answers = await Promise.all(Object.values(envelopes).map(async (one) => readCertRep(await send(house, wrap(one)), signer)))
+    const answers = await Promise.all(
+      Object.values(envelopes).map(async (one) => readCertRep(await send(house, wrap(one)), signer)),
+    )
     expect(answers.map(({ status, failInfo }) => `${status} ${failInfo}`)).toEqual(Array(5).fill('failure 2'))
     expect(await stored(house.database)).toBe(before)
   })
@@ -124,7 +160,12 @@ describe('no certificate, and nothing stored', () => {
   it('for what is too large, nested beyond reason, or no message at all', async () => {
     await expect(send(house, Buffer.alloc(65_537))).rejects.toMatchObject({ code: 'too_large' })
     const nested = Buffer.from('2480'.repeat(10_000), 'hex')
-    for (const garbage of [nested, randomBytes(2_000), Buffer.alloc(0), write(house, { key, challenge: 'x' }).body.subarray(0, -1)]) {
+    for (const garbage of [
+      nested,
+      randomBytes(2_000),
+      Buffer.alloc(0),
+      write(house, { key, challenge: 'x' }).body.subarray(0, -1),
+    ]) {
       await expect(send(house, garbage)).rejects.toThrow(WireError)
     }
   })
@@ -141,7 +182,8 @@ describe('no certificate, and nothing stored', () => {
 describe('an address that fails sixty times', () => {
   it('waits, before anything is decrypted for it; others do not', async () => {
     const address = freshAddress()
-    for (let i = 0; i < 59; i++) await expect(send(house, Buffer.from('no message'), address)).rejects.toThrow(WireError)
+    for (let i = 0; i < 59; i++)
+      await expect(send(house, Buffer.from('no message'), address)).rejects.toThrow(WireError)
     expect((await ask(house, { key, challenge: 'wrong', address })).status).toBe('failure')
     const challenge = await challengeFor(house)
     await expect(ask(house, { key, challenge, address })).rejects.toMatchObject({ code: 'rate_limited' })
@@ -153,6 +195,8 @@ describe('an address that fails sixty times', () => {
     const address = freshAddress()
     const [before] = await house.database.query(`select count(*) from throttles where bucket = $1`, [`scep:${address}`])
     expect((await ask(house, { key, challenge: await challengeFor(house), address })).status).toBe('success')
-    expect(await house.database.query(`select count(*) from throttles where bucket = $1`, [`scep:${address}`])).toEqual([before])
+    expect(await house.database.query(`select count(*) from throttles where bucket = $1`, [`scep:${address}`])).toEqual(
+      [before],
+    )
   })
 })

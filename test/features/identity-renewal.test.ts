@@ -5,7 +5,16 @@ import { createCsr } from '../../src/apple/wire/csr.ts'
 import type { EnrollmentId } from '../../src/base/ids.ts'
 import { findCertificate, revokeCertificate } from '../../src/features/identity/index.ts'
 import {
-  ask, certify, challengeFor, enrolledPhone, expectRefused, makeKey, nameOf, openHouse, type Asked, type House,
+  ask,
+  certify,
+  challengeFor,
+  enrolledPhone,
+  expectRefused,
+  makeKey,
+  nameOf,
+  openHouse,
+  type Asked,
+  type House,
 } from './scep-device.ts'
 
 let house: House
@@ -26,24 +35,42 @@ describe('a renewal', () => {
     const enrollment = nextEnrollment()
     const phone = await enrolledPhone(house, oldKey, enrollment)
     const { certificate } = await ask(house, renewal(phone))
-    const [before, after] = await Promise.all([phone.certificate, certificate!].map(({ sha256 }) => findCertificate(house.deps.db.read, sha256)))
-    expect(after).toMatchObject({ purpose: 'renewal', enrollmentId: enrollment as EnrollmentId, attemptId: before!.attemptId, revokedAt: null })
+    const [before, after] = await Promise.all(
+      [phone.certificate, certificate!].map(({ sha256 }) => findCertificate(house.deps.db.read, sha256)),
+    )
+    expect(after).toMatchObject({
+      purpose: 'renewal',
+      enrollmentId: enrollment as EnrollmentId,
+      attemptId: before!.attemptId,
+      revokedAt: null,
+    })
     expect(before).toMatchObject({ purpose: 'enrollment', revokedAt: null })
     expect(certificate!.subject).toEqual(phone.certificate.subject)
-    const events = await house.database.query(`select data->>'purpose' as purpose from events where data->>'serial_number' = $1`, [
-      certificate!.serialNumber])
+    const events = await house.database.query(
+      `select data->>'purpose' as purpose from events where data->>'serial_number' = $1`,
+      [certificate!.serialNumber],
+    )
     expect(events).toEqual([{ purpose: 'renewal' }])
   })
 
   it('sent again gets the same certificate, also when both come at once', async () => {
     const phone = await enrolledPhone(house, oldKey, nextEnrollment())
-    const same = { ...renewal(phone), csr: createCsr({ subject: nameOf('phone'), key: newKey }), transactionId: 'again' }
-    const answers = [...await Promise.all([ask(house, same), ask(house, same), ask(house, same)]), await ask(house, same)]
+    const same = {
+      ...renewal(phone),
+      csr: createCsr({ subject: nameOf('phone'), key: newKey }),
+      transactionId: 'again',
+    }
+    const answers = [
+      ...(await Promise.all([ask(house, same), ask(house, same), ask(house, same)])),
+      await ask(house, same),
+    ]
     expect(new Set(answers.map(({ certificate }) => certificate?.serialNumber)).size).toBe(1)
     expect(answers[0]?.status).toBe('success')
-    await expectRefused(house, { ...same, csr: createCsr({ subject: nameOf('x'), key: newKey }) }, 'challenge_used')
-    await house.database.query(`update scep_renewals set issued_at = now() - interval '11 minutes' where transaction_id = 'again'`)
-    await expectRefused(house, same, 'challenge_used')
+    await expectRefused(house, { ...same, csr: createCsr({ subject: nameOf('x'), key: newKey }) }, 'renewal_used')
+    await house.database.query(
+      `update scep_renewals set issued_at = now() - interval '11 minutes' where transaction_id = 'again'`,
+    )
+    await expectRefused(house, same, 'renewal_used')
   })
 
   it('is given ten times at most to one certificate', async () => {
@@ -59,7 +86,9 @@ describe('a renewal', () => {
     house.current.delete(idOf(phone))
     house.current.add(certificate!.sha256.toString('hex'))
     await expectRefused(house, renewal(phone), 'not_current')
-    expect((await ask(house, { ...renewal({ certificate: certificate!, key: newKey }), key: oldKey })).status).toBe('success')
+    expect((await ask(house, { ...renewal({ certificate: certificate!, key: newKey }), key: oldKey })).status).toBe(
+      'success',
+    )
   })
 })
 

@@ -8,7 +8,14 @@ import type { Certificate } from '../../src/apple/wire/x509.ts'
 import type { EnrollmentId } from '../../src/base/ids.ts'
 import { openVault, VaultError } from '../../src/base/vault.ts'
 import {
-  bindCertificate, checkIdentity, findCertificate, IdentityRefused, loadAuthorities, revokeAllOf, revokeCertificate, signProfile,
+  bindCertificate,
+  checkIdentity,
+  findCertificate,
+  IdentityRefused,
+  loadAuthorities,
+  revokeAllOf,
+  revokeCertificate,
+  signProfile,
 } from '../../src/features/identity/index.ts'
 import { testDeps } from '../support/deps.ts'
 import { freshDatabase } from '../support/pg.ts'
@@ -48,8 +55,13 @@ describe('the authorities of an installation', () => {
 
   it('form a chain that OpenSSL accepts, each with its own usage', () => {
     const ca = file('ca.pem', house.authorities.deviceCa.pem)
-    for (const [name, { pem }] of [['ra', house.authorities.scepRa], ['signer', house.authorities.profileSigner]] as const) {
-      expect(execFileSync('openssl', ['verify', '-CAfile', ca, file(`${name}.pem`, pem)], { encoding: 'utf8' })).toContain('OK')
+    for (const [name, { pem }] of [
+      ['ra', house.authorities.scepRa],
+      ['signer', house.authorities.profileSigner],
+    ] as const) {
+      expect(
+        execFileSync('openssl', ['verify', '-CAfile', ca, file(`${name}.pem`, pem)], { encoding: 'utf8' }),
+      ).toContain('OK')
     }
     const ra = execFileSync('openssl', ['x509', '-noout', '-text', '-in', join(folder, 'ra.pem')], { encoding: 'utf8' })
     expect(ra).toMatch(/Digital Signature, Key Encipherment/)
@@ -57,7 +69,9 @@ describe('the authorities of an installation', () => {
   })
 
   it('have keys that the database alone does not give away', async () => {
-    const [row] = await house.database.query<{ sealed_key: Buffer }>(`select sealed_key from authorities where role = 'device_ca'`)
+    const [row] = await house.database.query<{ sealed_key: Buffer }>(
+      `select sealed_key from authorities where role = 'device_ca'`,
+    )
     const plain = house.authorities.deviceCa.key.export({ type: 'pkcs8', format: 'der' })
     expect(row?.sealed_key.includes(plain.subarray(-64))).toBe(false)
     await expect(loadAuthorities({ ...house.deps, vault: openVault(randomBytes(32)) })).rejects.toThrow(VaultError)
@@ -66,10 +80,15 @@ describe('the authorities of an installation', () => {
   it('refuse to sign with a key that was moved to another role', async () => {
     const swapped = await freshDatabase()
     await swapped.query(`insert into authorities select * from jsonb_populate_recordset(null::authorities, $1)`, [
-      JSON.stringify((await house.database.query(`select role, '\\x' || encode(certificate, 'hex') as certificate,
-        '\\x' || encode(sealed_key, 'hex') as sealed_key, created_at from authorities`))),
+      JSON.stringify(
+        await house.database.query(`select role, '\\x' || encode(certificate, 'hex') as certificate,
+        '\\x' || encode(sealed_key, 'hex') as sealed_key, created_at from authorities`),
+      ),
     ])
-    await swapped.query(`update authorities set sealed_key = (select sealed_key from authorities where role = 'scep_ra') where role = 'device_ca'`)
+    await swapped.query(
+      `update authorities set sealed_key = (select sealed_key from authorities where role = 'scep_ra')
+       where role = 'device_ca'`,
+    )
     const deps = testDeps(swapped.url)
     await expect(loadAuthorities(deps)).rejects.toThrow(VaultError)
     await deps.db.close()
@@ -78,9 +97,23 @@ describe('the authorities of an installation', () => {
 
   it('sign a profile that OpenSSL verifies against the CA, and no longer when a byte changed', () => {
     const signed = signProfile(house.authorities, Buffer.from('<plist/>'))
-    const verify = (bytes: Buffer) => execFileSync('openssl', [
-      'cms', '-verify', '-inform', 'DER', '-in', file('signed', bytes), '-CAfile', file('ca.pem', house.authorities.deviceCa.pem), '-purpose', 'any',
-    ], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+    const verify = (bytes: Buffer) =>
+      execFileSync(
+        'openssl',
+        [
+          'cms',
+          '-verify',
+          '-inform',
+          'DER',
+          '-in',
+          file('signed', bytes),
+          '-CAfile',
+          file('ca.pem', house.authorities.deviceCa.pem),
+          '-purpose',
+          'any',
+        ],
+        { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
+      )
     expect(verify(signed)).toBe('<plist/>')
     const changed = Buffer.from(signed)
     changed.writeUInt8(changed.readUInt8(signed.indexOf('<plist/>')) ^ 1, signed.indexOf('<plist/>'))
@@ -111,13 +144,15 @@ describe('checkIdentity', () => {
     expect(reasonOf(clone)).toBe('untrusted_issuer')
   })
 
-  it('refuses a certificate of another CA that has our CA\'s name', () => {
+  it("refuses a certificate of another CA that has our CA's name", () => {
     const twin = certify(key, { subject: house.authorities.deviceCa.certificate.subject, profile: 'ca' })
     expect(reasonOf(certify(key, { issuer: { certificate: twin, key } }))).toBe('untrusted_issuer')
   })
 
   it('refuses certificates of our own CA that are for something else', () => {
-    const others = [house.authorities.deviceCa, house.authorities.scepRa, house.authorities.profileSigner].map((one) => one.certificate)
+    const others = [house.authorities.deviceCa, house.authorities.scepRa, house.authorities.profileSigner].map(
+      (one) => one.certificate,
+    )
     const server = certify(key, { issuer: ours(), profile: 'server' })
     const ca = certify(key, { issuer: ours(), profile: 'ca' })
     expect([...others, server, ca].map((one) => reasonOf(one))).toEqual(Array(5).fill('wrong_usage'))
@@ -151,7 +186,12 @@ describe('the record of a certificate', () => {
   it('tells whose it is and whether it lives', async () => {
     const { sha256, serialNumber, notAfter } = await issued()
     expect(await findCertificate(house.deps.db.read, sha256)).toMatchObject({
-      serialNumber, notAfter, purpose: 'enrollment', deviceKey: 'DEVICE-KEY-1', enrollmentId: null, revokedAt: null,
+      serialNumber,
+      notAfter,
+      purpose: 'enrollment',
+      deviceKey: 'DEVICE-KEY-1',
+      enrollmentId: null,
+      revokedAt: null,
     })
     expect(await findCertificate(house.deps.db.read, randomBytes(32))).toBeUndefined()
   })
@@ -162,7 +202,9 @@ describe('the record of a certificate', () => {
     const outcomes = await Promise.allSettled([11, 12, 13, 14].map(bind))
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
     await expect(bind(15)).rejects.toMatchObject({ name: 'IdentityRefused', reason: 'already_bound' })
-    await expect(house.deps.work(system, (work) => bindCertificate(work, randomBytes(32), enrollment(1)))).rejects.toThrow(IdentityRefused)
+    await expect(
+      house.deps.work(system, (work) => bindCertificate(work, randomBytes(32), enrollment(1))),
+    ).rejects.toThrow(IdentityRefused)
   })
 
   it('is revoked once, with one event, and then bound to nothing', async () => {
@@ -172,9 +214,14 @@ describe('the record of a certificate', () => {
     const after = await stored(house.database)
     await revoke()
     expect(await stored(house.database)).toBe(after)
-    const events = await house.database.query(`select data from events where type = 'certificate.revoked' and data->>'serial_number' = $1`, [serialNumber])
+    const events = await house.database.query(
+      `select data from events where type = 'certificate.revoked' and data->>'serial_number' = $1`,
+      [serialNumber],
+    )
     expect(events).toEqual([{ data: { serial_number: serialNumber, reason: 'lost' } }])
-    await expect(house.deps.work(system, (work) => bindCertificate(work, sha256, enrollment(1)))).rejects.toThrow(IdentityRefused)
+    await expect(house.deps.work(system, (work) => bindCertificate(work, sha256, enrollment(1)))).rejects.toThrow(
+      IdentityRefused,
+    )
   })
 
   it('ends with all others of its enrollment, but not the one that replaces them', async () => {
@@ -185,7 +232,8 @@ describe('the record of a certificate', () => {
       await bindCertificate(work, foreign.sha256, enrollment(22))
       await revokeAllOf(work, enrollment(21), second.sha256, 'superseded')
     })
-    const alive = async (one: Certificate) => (await findCertificate(house.deps.db.read, one.sha256))?.revokedAt === null
+    const alive = async (one: Certificate) =>
+      (await findCertificate(house.deps.db.read, one.sha256))?.revokedAt === null
     expect([await alive(first), await alive(second), await alive(foreign)]).toEqual([false, true, true])
     await house.deps.work(system, (work) => revokeAllOf(work, enrollment(21), undefined, 'removed'))
     expect(await alive(second)).toBe(false)

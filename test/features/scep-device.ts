@@ -10,7 +10,12 @@ import { distinguishedName, readCertificate, type Certificate } from '../../src/
 import type { Deps } from '../../src/base/deps.ts'
 import { newId, type AttemptId, type EnrollmentId } from '../../src/base/ids.ts'
 import {
-  answerScep, bindCertificate, loadAuthorities, mintChallenge, type Authorities, type ScepHooks,
+  answerScep,
+  bindCertificate,
+  loadAuthorities,
+  mintChallenge,
+  type Authorities,
+  type ScepHooks,
 } from '../../src/features/identity/index.ts'
 import { testDeps, type TestDepsOptions } from '../support/deps.ts'
 import { freshDatabase, type FreshDatabase } from '../support/pg.ts'
@@ -31,10 +36,14 @@ export interface House {
 export async function openHouse(options: TestDepsOptions = {}): Promise<House> {
   const database = await freshDatabase()
   const reasons: string[] = []
-  const log = pino({}, { write: (line: string) => reasons.push(String((JSON.parse(line) as { reason?: string }).reason)) })
+  const log = pino(
+    {},
+    { write: (line: string) => reasons.push(String((JSON.parse(line) as { reason?: string }).reason)) },
+  )
   const deps = testDeps(database.url, { log, ...options })
   const current = new Set<string>()
-  const isCurrent = (_tx: unknown, _enrollment: EnrollmentId, sha256: Buffer) => Promise.resolve(current.has(sha256.toString('hex')))
+  const isCurrent = (_tx: unknown, _enrollment: EnrollmentId, sha256: Buffer) =>
+    Promise.resolve(current.has(sha256.toString('hex')))
   const close = async () => {
     await deps.db.close()
     await database.drop()
@@ -67,11 +76,18 @@ export const nameOf = (commonName: string): Buffer => distinguishedName([['CN', 
 
 /** A certificate as somebody might make it; a valid device identity when nothing is said. */
 export function certify(key: KeyObject, o: Partial<CertificateRequest> = {}): Certificate {
-  return readCertificate(issueCertificate({
-    subject: nameOf('phone'), spki: spkiOf(key), serialNumber: randomBytes(16),
-    notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000),
-    issuer: { selfSigned: key }, profile: 'device', ...o,
-  }))
+  return readCertificate(
+    issueCertificate({
+      subject: nameOf('phone'),
+      spki: spkiOf(key),
+      serialNumber: randomBytes(16),
+      notBefore: new Date(Date.now() - 60_000),
+      notAfter: new Date(Date.now() + 3_600_000),
+      issuer: { selfSigned: key },
+      profile: 'device',
+      ...o,
+    }),
+  )
 }
 
 /** What a phone sends; a first request with a self-signed signer when nothing is said. */
@@ -88,18 +104,31 @@ export interface Asked {
 
 export function write(house: Pick<House, 'authorities'>, o: Asked): { body: Buffer; signer: Signer } {
   const signer = o.signer ?? { certificate: certify(o.key), key: o.key }
-  const csr = o.csr ?? createCsr({
-    subject: nameOf('phone'), key: o.key, ...(o.challenge !== undefined && { challengePassword: o.challenge }),
-  })
+  const csr =
+    o.csr ??
+    createCsr({
+      subject: nameOf('phone'),
+      key: o.key,
+      ...(o.challenge !== undefined && { challengePassword: o.challenge }),
+    })
   const body = pkcsReq({
-    csr, signer, recipient: house.authorities.scepRa.certificate, transactionId: o.transactionId ?? randomBytes(8).toString('hex'),
-    messageType: (o.messageType ?? '19') as '19', cipher: o.cipher ?? 'aes-128-cbc',
+    csr,
+    signer,
+    recipient: house.authorities.scepRa.certificate,
+    transactionId: o.transactionId ?? randomBytes(8).toString('hex'),
+    messageType: (o.messageType ?? '19') as '19',
+    cipher: o.cipher ?? 'aes-128-cbc',
   })
   return { body, signer }
 }
 
 export async function send(house: House, message: Buffer, address = freshAddress()): Promise<Buffer> {
-  const answer = await answerScep(house.deps, house.authorities, { operation: 'PKIOperation', message, remoteAddress: address }, house.hooks)
+  const answer = await answerScep(
+    house.deps,
+    house.authorities,
+    { operation: 'PKIOperation', message, remoteAddress: address },
+    house.hooks,
+  )
   return answer.body
 }
 
@@ -120,15 +149,23 @@ export async function expectRefused(house: House, o: Asked, reason: string, fail
   expect(await stored(house.database)).toBe(before)
 }
 
-export async function challengeFor(house: House, attemptId: AttemptId = newId('att'), deviceKey?: string): Promise<string> {
-  return house.deps.work({ kind: 'system' }, (work) => mintChallenge(work, house.deps.vault, { attemptId, ...(deviceKey && { deviceKey }) }))
+export async function challengeFor(
+  house: House,
+  attemptId: AttemptId = newId('att'),
+  deviceKey?: string,
+): Promise<string> {
+  return house.deps.work({ kind: 'system' }, (work) =>
+    mintChallenge(work, house.deps.vault, { attemptId, ...(deviceKey && { deviceKey }) }),
+  )
 }
 
 /** A phone with a certificate that is bound to an enrollment and current. */
 export async function enrolledPhone(house: House, key: KeyObject, enrollment: string): Promise<Signer> {
   const { certificate } = await ask(house, { key, challenge: await challengeFor(house) })
   if (!certificate) throw new Error('no certificate was issued')
-  await house.deps.work({ kind: 'system' }, (work) => bindCertificate(work, certificate.sha256, enrollment as EnrollmentId))
+  await house.deps.work({ kind: 'system' }, (work) =>
+    bindCertificate(work, certificate.sha256, enrollment as EnrollmentId),
+  )
   house.current.add(certificate.sha256.toString('hex'))
   return { certificate, key }
 }

@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,7 +35,10 @@ it('takes Node 20.19 and newer', () => {
 
 it('installs again for another lock file and for another platform', () => {
   expect(installStamp('{}', 'linux-x64')).toBe(installStamp('{}', 'linux-x64'))
-  expect(new Set([installStamp('{}', 'linux-x64'), installStamp('{ }', 'linux-x64'), installStamp('{}', 'darwin-arm64')]).size).toBe(3)
+  expect(
+    new Set([installStamp('{}', 'linux-x64'), installStamp('{ }', 'linux-x64'), installStamp('{}', 'darwin-arm64')])
+      .size,
+  ).toBe(3)
 })
 
 describe('an installation made by hand', () => {
@@ -122,7 +135,9 @@ describe('booting a clone', () => {
     standIn()
     await boot({ root, say: () => undefined })
     writeFileSync(join(root, 'src/a.ts'), 'export const a: number = "text"\n')
-    await expect(boot({ root, say: () => undefined })).rejects.toThrow(/src\/a\.ts\(1,14\): error TS2322[\s\S]*✘ The build failed/)
+    await expect(boot({ root, say: () => undefined })).rejects.toThrow(
+      /src\/a\.ts\(1,14\): error TS2322[\s\S]*✘ The build failed/,
+    )
     expect(readFileSync(join(root, 'dist/a.js'), 'utf8')).toContain('a = 1')
     expect(readdirSync(root).filter((name) => name.startsWith('.'))).toEqual([])
   })
@@ -137,5 +152,8 @@ function standIn(): void {
   writeFileSync(join(root, 'src/data/rows.json'), '[1]')
   writeFileSync(join(root, 'package-lock.json'), '{"packages":{"":{}}}')
   writeFileSync(join(root, 'node_modules/.package-lock.json'), '{"packages":{}}')
-  writeFileSync(join(root, 'tsconfig.build.json'), '{"compilerOptions":{"rootDir":"src","types":[],"module":"nodenext","target":"es2023"},"include":["src"]}')
+  writeFileSync(
+    join(root, 'tsconfig.build.json'),
+    '{"compilerOptions":{"rootDir":"src","types":[],"module":"nodenext","target":"es2023"},"include":["src"]}',
+  )
 }

@@ -193,6 +193,21 @@ describe('a simulated device', () => {
     expect(await second.holds(1)).toEqual(['after'])
   })
 
+  it('that went offline before it was online loses nothing', async () => {
+    const standIn = await apns()
+    const devices = await listener(standIn)
+    const token = await devices.register(TOPIC)
+    const [first, second] = [inbox(), inbox()]
+    const listening = devices.listen(token, first.onPush)
+    const left = devices.unlisten(token)
+    await expect(listening).rejects.toThrow('went offline')
+    await left
+    await pusher(standIn)(token, 'kept')
+    await devices.listen(token, second.onPush)
+    expect(await second.holds(1)).toEqual(['kept'])
+    expect(first.magics).toEqual([])
+  })
+
   it('does not get a push that expired while it was offline', async () => {
     let now = NOW
     const standIn = await apns({ now: () => now })

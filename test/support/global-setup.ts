@@ -12,7 +12,9 @@ declare module 'vitest' {
     adminUrl: string
     /** Part of the name of every database of this run. */
     runId: string
-    /** Temporary folder of this run: what lies in it is removed, and the PostgreSQL in it ended, when the run ends. */
+    /**
+     * Temporary folder of this run: what lies in it is removed, and the PostgreSQL in it ended, when the run ends.
+     */
     runFolder: string
   }
 }
@@ -44,7 +46,9 @@ async function startShared(folder: string): Promise<string> {
 
 /** Process numbers of the PostgreSQL servers that still run in a folder of the run. */
 function servers(runFolder: string): number[] {
-  const folders = readdirSync(runFolder, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('postmaster.pid'))
+  const folders = readdirSync(runFolder, { recursive: true, encoding: 'utf8' }).filter((path) =>
+    path.endsWith('postmaster.pid'),
+  )
   return folders.flatMap((path) => readLockFile(join(runFolder, path, '..'))?.pid ?? []).filter((pid) => isRunning(pid))
 }
 
@@ -57,7 +61,10 @@ function clear(runFolder: string): void {
 async function dropDatabases(url: string, runId: string): Promise<void> {
   const admin = new pg.Client({ connectionString: url })
   await admin.connect()
-  const { rows } = await admin.query<{ name: string }>('select datname as name from pg_database where datname like $1', [`bramley\\_%\\_${runId}%`])
+  const { rows } = await admin.query<{ name: string }>(
+    'select datname as name from pg_database where datname like $1',
+    [`bramley\\_%\\_${runId}%`],
+  )
   for (const { name } of rows) await admin.query(`drop database if exists ${pg.escapeIdentifier(name)} with (force)`)
   await admin.end()
 }

@@ -20,7 +20,9 @@ export interface ServerProcess {
   dataFolder: string
   /** All it has written so far. */
   lines: LogLine[]
-  /** The first line that matches, waiting for it if need be; rejects with the output when the server ends without it. */
+  /**
+   * The first line that matches, waiting for it if need be; rejects with the output when the server ends without it.
+   */
   line(matches: (line: LogLine) => boolean): Promise<LogLine>
   kill(signal: NodeJS.Signals): void
   exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
@@ -43,11 +45,15 @@ let built = false
 export async function startServer(o: ServerOptions = {}): Promise<ServerProcess> {
   ensureBuilt()
   const dataFolder = o.dataFolder ?? mkdtempSync(join(inject('runFolder'), 'data-'))
-  const child = spawn(process.execPath, ['--import', join(ROOT, 'test/support/die-with-parent.mjs'), join(ROOT, 'dist/cli/main.js'), 'serve'], {
-    cwd: dataFolder, // no bramley.yaml of the developer's
-    env: { ...inherited(), ...defaults(o.databaseUrl, dataFolder), ...o.env },
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  })
+  const child = spawn(
+    process.execPath,
+    ['--import', join(ROOT, 'test/support/die-with-parent.mjs'), join(ROOT, 'dist/cli/main.js'), 'serve'],
+    {
+      cwd: dataFolder, // no bramley.yaml of the developer's
+      env: { ...inherited(), ...defaults(o.databaseUrl, dataFolder), ...o.env },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    },
+  )
   const output = collect(child)
   const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
   const ready = await output.line((line) => line['msg'] === 'ready').finally(() => clearTimeout(timer))
@@ -74,7 +80,9 @@ export function ensureBuilt(): void {
 /** The suite's own variables stay out: the server refuses settings it does not know. */
 function inherited(): Record<string, string> {
   const names = ['PATH', 'HOME', 'TMPDIR', 'LANG']
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  )
 }
 
 function defaults(databaseUrl: string | undefined, dataFolder: string): Record<string, string> {
@@ -113,7 +121,9 @@ function collect(child: ChildProcess): Output {
       }
       waiting.add(look)
       look()
-      void exited.then(({ code, signal }) => reject(new Error(`the server ended (${signal ?? code}):\n${print(lines)}`)))
+      void exited.then(({ code, signal }) =>
+        reject(new Error(`the server ended (${signal ?? code}):\n${print(lines)}`)),
+      )
     })
   return { lines, line, exited }
 }

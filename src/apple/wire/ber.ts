@@ -140,7 +140,8 @@ function checkTag({ tag, indefinite }: Header, parent: Frame | undefined): void 
   const universal = (tag & 0xc0) === 0
   const holdsValues = number === 0x10 || number === 0x11
   if (number === 0x1f) throw new WireError('asn1', 'high tag number')
-  if (universal && constructed !== holdsValues && tag !== CHUNKED_OCTET_STRING) throw new WireError('asn1', 'form of tag')
+  const formFits = !universal || constructed === holdsValues || tag === CHUNKED_OCTET_STRING
+  if (!formFits) throw new WireError('asn1', 'form of tag')
   if (tag === 0) throw new WireError('asn1', 'end of contents where nothing ends')
   if (indefinite && !constructed) throw new WireError('asn1', 'primitive value of indefinite length')
   if (parent?.tag !== CHUNKED_OCTET_STRING) return

@@ -34,8 +34,9 @@ export interface Recipient {
 }
 
 /**
- * Encrypts for the holder of one RSA certificate: a DER CMS EnvelopedData (RFC 5652 6) with RSAES-PKCS1-v1_5 key transport,
- * the only one every iPhone knows. A certificate without an RSA key is `WireError('weak_alg')`: nothing can be sent to it so.
+ * Encrypts for the holder of one RSA certificate: a DER CMS EnvelopedData (RFC 5652 6) with RSAES-PKCS1-v1_5 key
+ * transport, the only one every iPhone knows. A certificate without an RSA key is `WireError('weak_alg')`: nothing
+ * can be sent to it so.
  */
 export function encryptTo(
   content: Uint8Array,
@@ -56,9 +57,10 @@ export function encryptTo(
 }
 
 /**
- * Opens an EnvelopedData, DER or BER: RSAES-PKCS1-v1_5 or OAEP, AES-CBC, triple and single DES. What is no EnvelopedData
- * throws `WireError('asn1')`; everything after that (not for us, unknown cipher, wrong key, wrong padding) is one and the same
- * `WireError('envelope')`. A content key with wrong padding may even yield random content: the caller must read it strictly.
+ * Opens an EnvelopedData, DER or BER: RSAES-PKCS1-v1_5 or OAEP, AES-CBC, triple and single DES. What is no
+ * EnvelopedData throws `WireError('asn1')`; everything after that (not for us, unknown cipher, wrong key, wrong
+ * padding) is one and the same `WireError('envelope')`. A content key with wrong padding may even yield random
+ * content: the caller must read it strictly.
  */
 export function openEnvelope(cms: Uint8Array, recipient: Recipient): { content: Buffer; cipher: ContentCipher } {
   const envelope = readEnvelope(cms)
@@ -143,5 +145,6 @@ function unwrap({ algorithm, wrapped }: KeyTransport, key: KeyObject, length: nu
   const name = oidOf(next(algorithm))
   if (name === OID.rsaEncryption) return unwrapPkcs1(key, wrapped, length)
   if (name !== OID.rsaOaep) throw new WireError('envelope')
-  return privateDecrypt({ key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: readOaepDigest(algorithm) }, wrapped)
+  const oaepHash = readOaepDigest(algorithm)
+  return privateDecrypt({ key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash }, wrapped)
 }

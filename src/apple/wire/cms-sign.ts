@@ -18,7 +18,10 @@ export interface SignOptions {
   signingTime?: Date
 }
 
-/** Signs and carries the content: a DER CMS SignedData (RFC 5652) with SHA-256 and signed attributes, as profiles need it. */
+/**
+ * Signs and carries the content: a DER CMS SignedData (RFC 5652) with SHA-256 and signed attributes, as profiles need
+ * it.
+ */
 export function signAttached(content: Uint8Array, signer: Signer, o: SignOptions = {}): Buffer {
   return signedData(content, signer, o, [der.explicit(0, der.octetString(content))])
 }
@@ -29,8 +32,8 @@ export function signDetached(content: Uint8Array, signer: Signer, o: SignOptions
 }
 
 /**
- * Signs as an iPhone does for `Mdm-Signature`: detached, BER with indefinite lengths, SHA-1, no signed attributes. For the
- * simulator and for tests; nothing the server says is signed like this.
+ * Signs as an iPhone does for `Mdm-Signature`: detached, BER with indefinite lengths, SHA-1, no signed attributes.
+ * For the simulator and for tests; nothing the server says is signed like this.
  */
 export function signDetachedLikeIos(content: Uint8Array, signer: Signer): Buffer {
   const digest = der.sequence(der.oid(OID.sha1), der.nullValue)
@@ -66,8 +69,8 @@ function signedData(content: Uint8Array, signer: Signer, o: SignOptions, carried
   const signerInfo = der.sequence(der.integer(1), signerId(signer), digest, sent, algorithm, signature)
   const certificates = [signer.certificate, ...(o.chain ?? [])].map((certificate) => certificate.der)
   const encapsulated = der.sequence(der.oid(OID.data), ...carried)
-  const fields = [der.integer(1), der.setOf(digest), encapsulated, der.explicit(0, ...certificates), der.setOf(signerInfo)]
-  return contentInfo(der.sequence(...fields))
+  const carrying = der.explicit(0, ...certificates)
+  return contentInfo(der.sequence(der.integer(1), der.setOf(digest), encapsulated, carrying, der.setOf(signerInfo)))
 }
 
 function signedAttributes(content: Uint8Array, { attributes = [], signingTime }: SignOptions): Buffer {

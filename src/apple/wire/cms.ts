@@ -49,12 +49,12 @@ export interface VerifiedContent extends Verified {
 }
 
 /**
- * Verifies the CMS of an `Mdm-Signature` header over the exact bytes of the body: one signer, no content inside, at most
- * 16 certificates, SHA-1 or SHA-2, RSA of 2048 to 4096 bits or P-256/P-384, with or without signed attributes.
+ * Verifies the CMS of an `Mdm-Signature` header over the exact bytes of the body: one signer, no content inside, at
+ * most 16 certificates, SHA-1 or SHA-2, RSA of 2048 to 4096 bits or P-256/P-384, with or without signed attributes.
  * Apple "Managing certificates for MDM servers and devices"; RFC 5652 5.4 and 5.6.
  *
- * Throws `WireError`: 'asn1' (not readable, or over a limit), 'cms_shape' (readable but not such a signature), 'weak_alg',
- * 'digest_mismatch' (signed, but for another body), 'bad_signature'.
+ * Throws `WireError`: 'asn1' (not readable, or over a limit), 'cms_shape' (readable but not such a signature),
+ * 'weak_alg', 'digest_mismatch' (signed, but for another body), 'bad_signature'.
  */
 export function verifyDetached(cms: Uint8Array, content: Uint8Array): Verified {
   const signed = readSignedData(cms)
@@ -65,8 +65,8 @@ export function verifyDetached(cms: Uint8Array, content: Uint8Array): Verified {
 }
 
 /**
- * Verifies a CMS that carries its content (SCEP, OTA, MachineInfo), by the rules of `verifyDetached`. `appleDevice` also
- * accepts RSA of 1024 bits: the keys Apple puts into devices.
+ * Verifies a CMS that carries its content (SCEP, OTA, MachineInfo), by the rules of `verifyDetached`. `appleDevice`
+ * also accepts RSA of 1024 bits: the keys Apple puts into devices.
  */
 export function verifyAttached(cms: Uint8Array, o: { appleDevice?: boolean } = {}): VerifiedContent {
   const signed = readSignedData(cms)
@@ -121,7 +121,8 @@ function matcher(id: DerValue): (der: Buffer) => boolean {
 
 // The signature is over the attributes, and one of them is the digest of the content (RFC 5652 5.4).
 function signedBytes(signer: SignerInfo, attributes: Attributes, content: Uint8Array): Buffer {
-  if (oidOf(oneValue(attributes, OID.contentType)) !== OID.data) throw new WireError('cms_shape', 'contentType is not data')
+  const contentType = oidOf(oneValue(attributes, OID.contentType))
+  if (contentType !== OID.data) throw new WireError('cms_shape', 'contentType is not data')
   const digest = octets(oneValue(attributes, OID.messageDigest))
   if (!digest.equals(hash(signer.digest, content, 'buffer'))) throw new WireError('digest_mismatch')
   return Buffer.concat([SET_TAG, rawOf(signer.signedAttributes as DerValue).subarray(1)])

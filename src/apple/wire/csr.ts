@@ -13,7 +13,10 @@ const MAX_SIZE = 16 * 1024
 const MAX_ATTRIBUTES = 16
 const MAX_CHALLENGE = 1024
 
-/** A certificate request (PKCS#10, RFC 2986) whose signature its own key made. What it asks for beyond that is not read. */
+/**
+ * A certificate request (PKCS#10, RFC 2986) whose signature its own key made. What it asks for beyond that is not
+ * read.
+ */
 export interface Csr {
   der: Buffer
   subject: Buffer
@@ -23,9 +26,9 @@ export interface Csr {
 }
 
 /**
- * Reads a DER certificate request and checks that its key signed it. Throws `WireError`: 'asn1' for its form, 'weak_alg',
- * 'bad_signature', and, once the signature holds, 'weak_key' for a key we would not certify: too short, of another kind, or
- * long enough but badly made.
+ * Reads a DER certificate request and checks that its key signed it. Throws `WireError`: 'asn1' for its form,
+ * 'weak_alg', 'bad_signature', and, once the signature holds, 'weak_key' for a key we would not certify: too short,
+ * of another kind, or long enough but badly made.
  */
 export function readCsr(bytes: Uint8Array): Csr {
   if (bytes.length > MAX_SIZE) throw new WireError('asn1', 'certificate request larger than 16 KB')
@@ -37,7 +40,8 @@ export function readCsr(bytes: Uint8Array): Csr {
   finish(outer)
   const { subject, spki, challengePassword } = readInfo(enter(info, TAG.sequence))
   const publicKey = readPublicKey(spki)
-  const signed = digest && keyType === publicKey.asymmetricKeyType && verifySignature(digest, rawOf(info), publicKey, signature)
+  const fits = keyType === publicKey.asymmetricKeyType
+  const signed = fits && digest && verifySignature(digest, rawOf(info), publicKey, signature)
   if (!signed) throw new WireError('bad_signature', 'certificate request')
   checkCertifiable(publicKey)
   return { der: request, subject, spki, publicKey, ...(challengePassword !== undefined && { challengePassword }) }
@@ -71,8 +75,9 @@ function readChallenge(attributes: DerCursor): string | undefined {
   })
   if (challenges.length > 1) throw new WireError('asn1', 'two challenge passwords')
   const [challenge] = challenges
-  const text = challenge && textOf(challenge)
-  if (challenge && (text === undefined || text.length > MAX_CHALLENGE)) throw new WireError('asn1', 'challenge password')
+  if (!challenge) return undefined
+  const text = textOf(challenge)
+  if (text === undefined || text.length > MAX_CHALLENGE) throw new WireError('asn1', 'challenge password')
   return text
 }
 

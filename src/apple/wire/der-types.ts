@@ -3,8 +3,10 @@ import { oid } from './der-writer.ts'
 import { WireError } from './error.ts'
 import { OID } from './oids.ts'
 
-// Identifiers are compared on every message, so those we know are looked up by their bytes instead of being spelled out.
-const known = new Map(Object.values(OID).map((dotted) => [oid(dotted).subarray(2).toString('latin1'), dotted as string]))
+// Identifiers are compared on every message, so those we know are looked up by their bytes instead of being spelled
+// out.
+const bytesOf = (dotted: string): string => oid(dotted).subarray(2).toString('latin1')
+const known = new Map<string, string>(Object.values(OID).map((dotted) => [bytesOf(dotted), dotted]))
 
 /** An OBJECT IDENTIFIER in dotted form. */
 export function oidOf(value: DerValue): string {
@@ -53,7 +55,9 @@ export function bitStringBytes(value: DerValue): Buffer {
   return contentOf(value).subarray(1)
 }
 
-/** A named-bit list as a number: bit 0 of the list (leftmost in the message) is the value 1. At most 16 bits are read. */
+/**
+ * A named-bit list as a number: bit 0 of the list (leftmost in the message) is the value 1. At most 16 bits are read.
+ */
 export function namedBits(value: DerValue): number {
   expectTag(value, TAG.bitString)
   const [unused, first = 0, second = 0] = contentOf(value)
@@ -90,8 +94,9 @@ export function timeOf(value: DerValue): Date {
   const isGeneralized = value.tag === TAG.generalizedTime && /^\d{14}Z$/.test(text)
   if (!isUtc && !isGeneralized) throw new WireError('asn1', 'time')
   const digits = isGeneralized ? text : `${text < '5' ? '20' : '19'}${text}`
-  const [year, month, day] = [Number(digits.slice(0, 4)), Number(digits.slice(4, 6)), Number(digits.slice(6, 8))]
-  const [hour, minute, second] = [Number(digits.slice(8, 10)), Number(digits.slice(10, 12)), Number(digits.slice(12, 14))]
+  const number = (from: number, to: number): number => Number(digits.slice(from, to))
+  const [year, month, day] = [number(0, 4), number(4, 6), number(6, 8)]
+  const [hour, minute, second] = [number(8, 10), number(10, 12), number(12, 14)]
   const time = new Date(Date.UTC(year, month - 1, day, hour, minute, second))
   // Date takes the 30th of February for a day in March, and the year 99 for 1999.
   const exact = time.getUTCDate() === day && time.getUTCMonth() === month - 1 && time.getUTCFullYear() === year

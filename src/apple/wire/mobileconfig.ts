@@ -10,7 +10,7 @@ export { readEnrollmentProfile, type EnrollmentProfile } from './mobileconfig-re
 /**
  * What an enrollment profile says. `identifier` is stable, in reverse DNS: a profile with the same one replaces the
  * former. The three UUIDs are of the profile and its MDM and SCEP payloads; a new identity needs a new `scepUuid`.
- * The server's URLs are https.
+ * The server's URLs are https (http on loopback, for simulated devices only).
  */
 export interface EnrollmentProfileOptions {
   identifier: string
@@ -138,7 +138,10 @@ function validTopic(topic: string): string {
   return topic
 }
 
+// Apple's devices take https only. A simulated one on this machine may do without.
+const LOOPBACK = /^http:\/\/(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?\//
+
 function https(url: string): string {
-  if (!url.startsWith('https://')) throw new WireError('url', 'devices accept only https URLs')
+  if (!url.startsWith('https://') && !LOOPBACK.test(url)) throw new WireError('url', 'devices accept only https URLs')
   return url
 }

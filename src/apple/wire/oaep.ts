@@ -5,8 +5,8 @@ import { OID } from './oids.ts'
 import { type Digest, readDigestAlgorithm } from './signature.ts'
 
 /**
- * The digest that RSAES-OAEP parameters name (RFC 8017 A.2.1; SHA-1 when they name none). OpenSSL uses one digest for both
- * halves of the padding, so a mask function with another digest, or a label, is `WireError('weak_alg')`.
+ * The digest that RSAES-OAEP parameters name (RFC 8017 A.2.1; SHA-1 when they name none). OpenSSL uses one digest for
+ * both halves of the padding, so a mask function with another digest, or a label, is `WireError('weak_alg')`.
  */
 export function readOaepDigest(algorithm: DerCursor): Digest {
   const parameters = nextIf(algorithm, TAG.sequence)

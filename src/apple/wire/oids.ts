@@ -1,4 +1,7 @@
-/** Object identifiers of X.509 (RFC 5280), PKCS#10 (RFC 2986), CMS (RFC 5652) and SCEP (RFC 8894) that we write or read. */
+/**
+ * Object identifiers of X.509 (RFC 5280), PKCS#10 (RFC 2986), CMS (RFC 5652) and SCEP (RFC 8894) that we write or
+ * read.
+ */
 export const OID = {
   data: '1.2.840.113549.1.7.1',
   signedData: '1.2.840.113549.1.7.2',

@@ -17,9 +17,9 @@ export interface P12 {
 }
 
 /**
- * Opens a PKCS#12 file (RFC 7292) with node-forge, which reads the old RC2 and triple-DES forms too and is loaded only here.
- * Throws `WireError`: 'bad_password', or 'p12' for what is no such file, has several keys, or asks for over 100 000 rounds
- * of key derivation.
+ * Opens a PKCS#12 file (RFC 7292) with node-forge, which reads the old RC2 and triple-DES forms too and is loaded
+ * only here. Throws `WireError`: 'bad_password', or 'p12' for what is no such file, has several keys, or asks for
+ * over 100 000 rounds of key derivation.
  */
 export async function readP12(file: Uint8Array, password: string): Promise<P12> {
   const der = boundedDer(file)
@@ -30,7 +30,7 @@ export async function readP12(file: Uint8Array, password: string): Promise<P12> 
   const certificates = bags.filter(({ type }) => type === certBag)
   if (keys.length > 1) throw new WireError('p12', 'several private keys')
   return {
-    certificates: certificates.map(({ cert, asn1 }) => toBuffer(forge, cert ? forge.pki.certificateToAsn1(cert) : asn1)),
+    certificates: certificates.map((bag) => certificateOf(forge, bag)),
     key: keys[0] && keyOf(forge, keys[0]),
   }
 }
@@ -50,6 +50,10 @@ function keyOf(forge: Forge, { key, asn1 }: pkcs12.Bag): Buffer {
   return toBuffer(forge, key ? forge.pki.wrapRsaPrivateKey(forge.pki.privateKeyToAsn1(key)) : asn1)
 }
 
+function certificateOf(forge: Forge, { cert, asn1 }: pkcs12.Bag): Buffer {
+  return toBuffer(forge, cert ? forge.pki.certificateToAsn1(cert) : asn1)
+}
+
 function toBuffer(forge: Forge, value: pkcs12.Bag['asn1']): Buffer {
   return Buffer.from(forge.asn1.toDer(value).getBytes(), 'binary')
 }
@@ -65,10 +69,17 @@ function boundedDer(file: Uint8Array): Buffer {
   }
 }
 
-// Outside of what is encrypted the only integers are versions, key sizes and rounds, and forge counts rounds in JavaScript:
-// 2^31 of them would hold the process for an hour. Contents lie in OCTET STRINGs under [0], two deep; a third is a certificate.
+interface Found {
+  value: DerValue
+  layer: number
+  wrapped: boolean
+}
+
+// Outside of what is encrypted the only integers are versions, key sizes and rounds, and forge counts rounds in
+// JavaScript: 2^31 of them would hold the process for an hour. Contents lie in OCTET STRINGs under [0], two deep; a
+// third is a certificate.
 function checkRounds(der: Buffer): void {
-  const open: { value: DerValue; layer: number; wrapped: boolean }[] = [{ value: readDer(der), layer: 0, wrapped: false }]
+  const open: Found[] = [{ value: readDer(der), layer: 0, wrapped: false }]
   for (let found = open.pop(), count = 0; found; found = open.pop(), count++) {
     const { value, layer, wrapped } = found
     if (count > MAX_VALUES) throw new WireError('p12', 'too many values')

@@ -1,8 +1,12 @@
 import { WireError } from './error.ts'
 
 const MAX_SIZE = 256 * 1024
+// RFC 1421 4.6: headers end at an empty line.
+const HEADERS = /^\s*((?:[A-Za-z-]+: [^\r\n]*\r?\n)+)\r?\n/
 
-/** One PEM block. `headers` is the text of RFC 1421 headers, which old encrypted keys carry; `der` is then encrypted. */
+/**
+ * One PEM block. `headers` is the text of RFC 1421 headers, which old encrypted keys carry; `der` is then encrypted.
+ */
 export interface PemBlock {
   label: string
   der: Buffer
@@ -19,8 +23,8 @@ export function encodePem(label: string, der: Uint8Array): string {
 export const writeCertificatePem = (der: Uint8Array): string => encodePem('CERTIFICATE', der)
 
 /**
- * Reads every PEM block of a text, in order; text around them is ignored, blocks may follow each other without a line break.
- * Throws `WireError('not_pem')` when there is none, when one is broken, or beyond 256 KiB.
+ * Reads every PEM block of a text, in order; text around them is ignored, blocks may follow each other without a line
+ * break. Throws `WireError('not_pem')` when there is none, when one is broken, or beyond 256 KiB.
  */
 export function decodePem(text: string): PemBlock[] {
   if (text.length > MAX_SIZE) throw new WireError('not_pem', 'larger than 256 KiB')
@@ -47,9 +51,8 @@ function readBlock(text: string, at: number): { block: PemBlock; end: number } {
 }
 
 function readBody(body: string): { der: Buffer; headers?: string } {
-  // RFC 1421 4.6: headers end at an empty line.
-  const [, headers, rest] = /^\s*((?:[A-Za-z-]+: [^\r\n]*\r?\n)+)\r?\n([^]*)$/.exec(body) ?? [undefined, undefined, body]
-  const base64 = (rest ?? '').replace(/\s+/g, '')
+  const [before = '', headers] = HEADERS.exec(body) ?? []
+  const base64 = body.slice(before.length).replace(/\s+/g, '')
   const der = Buffer.from(base64, 'base64')
   if (der.length === 0 || der.toString('base64') !== base64) throw new WireError('not_pem', 'base64')
   return { der, ...(headers !== undefined && { headers }) }

@@ -22,7 +22,10 @@ export function publicKeyOf(sha256: Buffer, spki: Buffer): KeyObject {
   return key
 }
 
-/** Reads a SubjectPublicKeyInfo with an RSA or elliptic-curve key. Throws `WireError('weak_alg')` for other kinds of key. */
+/**
+ * Reads a SubjectPublicKeyInfo with an RSA or elliptic-curve key. Throws `WireError('weak_alg')` for other kinds of
+ * key.
+ */
 export function readPublicKey(spki: Buffer): KeyObject {
   if (spki.length > MAX_SPKI_SIZE) throw new WireError('asn1', 'public key too large')
   const info = enter(readDer(spki), TAG.sequence)
@@ -38,13 +41,14 @@ export function readPublicKey(spki: Buffer): KeyObject {
 }
 
 /**
- * Why we do not trust this kind of key, or undefined when we do: RSA of 2048 to 4096 bits with exponent 65537, P-256 and
- * P-384. `minimumRsaBits` is for the one exception, Apple's own device certificates of 1024 bits.
+ * Why we do not trust this kind of key, or undefined when we do: RSA of 2048 to 4096 bits with exponent 65537, P-256
+ * and P-384. `minimumRsaBits` is for the one exception, Apple's own device certificates of 1024 bits.
  */
 export function publicKeyProblem(key: KeyObject, minimumRsaBits = 2048): string | undefined {
   const { modulusLength = 0, publicExponent, namedCurve } = key.asymmetricKeyDetails ?? {}
-  if (key.asymmetricKeyType === 'ec') return CURVES.includes(namedCurve) ? undefined : `curve ${namedCurve ?? 'unnamed'}`
-  if (key.asymmetricKeyType !== 'rsa') return `key type ${key.asymmetricKeyType ?? key.type}`
+  const kind = key.asymmetricKeyType ?? key.type
+  if (kind === 'ec') return CURVES.includes(namedCurve) ? undefined : `curve ${namedCurve ?? 'unnamed'}`
+  if (kind !== 'rsa') return `key type ${kind}`
   if (modulusLength < minimumRsaBits || modulusLength > 4096) return `RSA key of ${modulusLength} bits`
   return publicExponent === 65537n ? undefined : `RSA exponent ${String(publicExponent).slice(0, 20)}`
 }

@@ -10,7 +10,10 @@ export type PushCertificateInput =
   | { certificatePem: string; keyPem: string; keyPassphrase?: string }
   | { p12: Buffer; password: string }
 
-/** An Apple MDM push certificate with its key. `topic` is the UID of the subject; `chain` is whatever else was in the file. */
+/**
+ * An Apple MDM push certificate with its key. `topic` is the UID of the subject; `chain` is whatever else was in the
+ * file.
+ */
 export interface ReadPushCertificate {
   certificate: Certificate
   key: KeyObject
@@ -28,8 +31,8 @@ const TOPIC_PREFIX = 'com.apple.mgmt.'
 /**
  * Reads an Apple MDM push certificate and tells it from everything people upload in its place. Says nothing about its
  * validity time. Throws `WireError`: 'not_pem', 'no_certificate', 'no_key', 'bad_password', 'p12', 'key_mismatch',
- * 'vendor_certificate' (an MDM vendor's CSR-signing certificate), 'no_topic', 'wrong_topic_prefix' (a push certificate of an
- * app), 'asn1'. Apple, "Setting up push notifications for your MDM customers".
+ * 'vendor_certificate' (an MDM vendor's CSR-signing certificate), 'no_topic', 'wrong_topic_prefix' (a push
+ * certificate of an app), 'asn1'. Apple, "Setting up push notifications for your MDM customers".
  */
 export async function readPushCertificate(input: PushCertificateInput): Promise<ReadPushCertificate> {
   const { certificates, key } = 'p12' in input ? await fromP12(input) : fromPem(input)
@@ -71,7 +74,8 @@ function pick(blocks: PemBlock[], passphrase: string | undefined): Material {
 
 async function fromP12({ p12, password }: { p12: Buffer; password: string }): Promise<Material> {
   const { certificates, key } = await readP12(p12, password)
-  return { certificates: certificates.map(readCertificate), key: key && readPrivateKey({ label: 'PRIVATE KEY', der: key }, undefined) }
+  const block = key && { label: 'PRIVATE KEY', der: key }
+  return { certificates: certificates.map(readCertificate), key: block && readPrivateKey(block, undefined) }
 }
 
 function readPrivateKey({ label, der, headers }: PemBlock, passphrase: string | undefined): KeyObject {

@@ -9,7 +9,10 @@ import { readNonce, readTransactionId, readWord } from './scep-attributes.ts'
 import { readSignedData } from './signed-data.ts'
 import { type Certificate, readCertificate } from './x509.ts'
 
-/** What a device sends to enroll ('19') or to renew ('17'). `signer` is self-signed at first, the current identity later. */
+/**
+ * What a device sends to enroll ('19') or to renew ('17'). `signer` is self-signed at first, the current identity
+ * later.
+ */
 export interface PkcsReq {
   csr: Uint8Array
   signer: Signer
@@ -44,7 +47,10 @@ export function pkcsReq(o: PkcsReq): Buffer {
   })
 }
 
-/** Reads a CertRep (RFC 8894 3.3.2) with the key that signed the request. Throws `WireError` as the server's reader does. */
+/**
+ * Reads a CertRep (RFC 8894 3.3.2) with the key that signed the request. Throws `WireError` as the server's reader
+ * does.
+ */
 export function readCertRep(body: Uint8Array, recipient: Recipient): CertRep {
   const { attributes, content, certificate: signer } = verifyAttached(body)
   const status = STATUSES.get(readWord(attributes, OID.pkiStatus))

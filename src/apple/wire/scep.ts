@@ -27,8 +27,8 @@ export type FailInfo = 0 | 1 | 2 | 3 | 4
 const CAPABILITIES = ['Renewal', 'SHA-256', 'AES', 'SCEPStandard', 'POSTPKIOperation', 'DES3', 'SHA-1']
 
 /**
- * Reads a PKIOperation and verifies its outer signature. Missing or odd attributes are `WireError('scep_shape')`; for the
- * rest see `verifyAttached`.
+ * Reads a PKIOperation and verifies its outer signature. Missing or odd attributes are `WireError('scep_shape')`; for
+ * the rest see `verifyAttached`.
  */
 export function readPkiMessage(body: Uint8Array): PkiMessage {
   const { certificate, content, attributes } = verifyAttached(body)
@@ -41,10 +41,10 @@ export function readPkiMessage(body: Uint8Array): PkiMessage {
 }
 
 /**
- * Opens the envelope and reads the request inside, its own signature verified. Throws `WireError('envelope')` for whatever
- * may come from meddling with the ciphertext, up to a request that its key did not sign: answers that differed would let
- * a stranger read a captured envelope byte by byte. Besides that: 'asn1' for what is no envelope, and 'weak_key' once the
- * request is known to be genuine.
+ * Opens the envelope and reads the request inside, its own signature verified. Throws `WireError('envelope')` for
+ * whatever may come from meddling with the ciphertext, up to a request that its key did not sign: answers that
+ * differed would let a stranger read a captured envelope byte by byte. Besides that: 'asn1' for what is no envelope,
+ * and 'weak_key' once the request is known to be genuine.
  */
 export function openPkiMessage(message: PkiMessage, ra: Recipient): { csr: Csr; cipher: ContentCipher } {
   const { content, cipher } = openEnvelope(message.envelope, ra)
@@ -57,8 +57,8 @@ export function openPkiMessage(message: PkiMessage, ra: Recipient): { csr: Csr; 
 }
 
 /**
- * The CertRep that hands over a certificate, issued one first, encrypted to the signer of the request with a cipher no weaker
- * than the request's and known to its sender.
+ * The CertRep that hands over a certificate, issued one first, encrypted to the signer of the request with a cipher
+ * no weaker than the request's and known to its sender.
  */
 export function successRep(
   message: PkiMessage,

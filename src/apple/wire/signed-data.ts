@@ -1,4 +1,18 @@
-import { type DerCursor, type DerValue, enter, explicitTag, finish, implicitTag, next, nextIf, rawOf, readDer, rest, TAG } from './der.ts'
+import {
+  contentOf,
+  type DerCursor,
+  type DerValue,
+  enter,
+  explicitTag,
+  finish,
+  implicitTag,
+  next,
+  nextIf,
+  rawOf,
+  readDer,
+  rest,
+  TAG,
+} from './der.ts'
 import { octets, oidOf, smallInteger } from './der-types.ts'
 import { toDer } from './ber.ts'
 import { WireError } from './error.ts'
@@ -30,7 +44,10 @@ export interface SignerInfo {
 /** Signed attributes by OID; every attribute has at least one value. */
 export type Attributes = ReadonlyMap<string, DerValue[]>
 
-/** Takes a SignedData apart; DER, or BER as iPhones send it. Throws `WireError`: 'asn1', or 'cms_shape' for another CMS type. */
+/**
+ * Takes a SignedData apart; DER, or BER as iPhones send it. Throws `WireError`: 'asn1', or 'cms_shape' for another
+ * CMS type.
+ */
 export function readSignedData(cms: Uint8Array): SignedData {
   const contentInfo = enter(readDer(toDer(cms)), TAG.sequence)
   if (oidOf(next(contentInfo)) !== OID.signedData) throw new WireError('cms_shape', 'not a SignedData')
@@ -85,7 +102,7 @@ export function oneValue(attributes: Attributes, name: string): DerValue {
 
 /** The key identifier in a signer or recipient identifier, if that is how it names the certificate. */
 export function keyIdOf(id: DerValue): Buffer | undefined {
-  return id.tag === implicitTag(0) ? id.bytes.subarray(id.body, id.end) : undefined
+  return id.tag === implicitTag(0) ? contentOf(id) : undefined
 }
 
 function readContent(fields: DerCursor): Buffer | undefined {

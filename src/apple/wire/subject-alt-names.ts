@@ -6,7 +6,11 @@ export type SubjectAltName = { dns: string } | { ip: string }
 
 /** The DER of GeneralNames (RFC 5280 4.2.1.6). Throws RangeError for what is neither a host name nor an IP address. */
 export function subjectAltNames(names: SubjectAltName[]): Buffer {
-  return sequence(...names.map((name) => ('dns' in name ? implicit(2, dnsBytes(name.dns)) : implicit(7, ipBytes(name.ip)))))
+  return sequence(...names.map(generalName))
+}
+
+function generalName(name: SubjectAltName): Buffer {
+  return 'dns' in name ? implicit(2, dnsBytes(name.dns)) : implicit(7, ipBytes(name.ip))
 }
 
 function dnsBytes(name: string): Buffer {
@@ -22,4 +26,6 @@ function ipBytes(address: string): Buffer {
   return Buffer.from(head + '0'.repeat(32 - head.length - tail.length) + tail, 'hex')
 }
 
-const hexOf = (groups: string): string => groups.split(':').filter(Boolean).map((group) => group.padStart(4, '0')).join('')
+function hexOf(groups: string): string {
+  return groups.split(':').map((group) => (group === '' ? '' : group.padStart(4, '0'))).join('')
+}

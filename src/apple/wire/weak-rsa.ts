@@ -1,14 +1,14 @@
 // The primes of the ROCA fingerprint (CVE-2017-15361): 3 to 167.
 const PRIMES = [
-  3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127,
-  131, 137, 139, 149, 151, 157, 163, 167,
+  3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113,
+  127, 131, 137, 139, 149, 151, 157, 163, 167,
 ]
 const powers = PRIMES.map(powersOfExponent)
 const FERMAT_STEPS = 100
 
 /**
- * Why this RSA modulus can be factored although it is long enough, or undefined: it has a small factor, carries the ROCA
- * fingerprint of a broken generator, or its two primes lie so close together that Fermat's method finds them.
+ * Why this RSA modulus can be factored although it is long enough, or undefined: it has a small factor, carries the
+ * ROCA fingerprint of a broken generator, or its two primes lie so close together that Fermat's method finds them.
  * Some milliseconds; meant for the issuing of certificates, not for every message.
  */
 export function weakModulus(modulus: bigint): string | undefined {

@@ -37,8 +37,9 @@ const PURPOSES: Record<CertificateProfile, readonly string[]> = {
 }
 
 /**
- * Issues an X.509 v3 certificate from our own template (RFC 5280): nothing of a request but subject and key, and both are
- * the caller's choice. Signed with SHA-256. A CA may issue end certificates only (path length 0). Returns the DER.
+ * Issues an X.509 v3 certificate from our own template (RFC 5280): nothing of a request but subject and key, and both
+ * are the caller's choice. Signed with SHA-256. A CA may issue end certificates only (path length 0). Returns the
+ * DER.
  */
 export function issueCertificate(request: CertificateRequest): Buffer {
   const { issuer } = request
@@ -59,16 +60,16 @@ export function issueCertificate(request: CertificateRequest): Buffer {
 }
 
 function extensions(request: CertificateRequest): Buffer[] {
-  const { profile, issuer, spki } = request
+  const { profile, issuer, spki, subjectAltNames: names } = request
   const isCa = profile === 'ca'
   const purposes = PURPOSES[profile]
   const keyId = keyIdentifier(spki)
-  const issuerKeyId = 'selfSigned' in issuer ? keyId : issuer.certificate.subjectKeyId ?? keyIdentifier(issuer.certificate.spki)
+  const issuerKeyId = 'selfSigned' in issuer ? keyId : keyIdentifierOf(issuer.certificate)
   return [
     extension(OID.basicConstraints, true, isCa ? der.sequence(der.boolean(true), der.integer(0)) : der.sequence()),
     extension(OID.keyUsage, true, der.namedBitString(keyUsage(request))),
     ...(purposes.length > 0 ? [extension(OID.extendedKeyUsage, false, der.sequence(...purposes.map(der.oid)))] : []),
-    ...(request.subjectAltNames ? [extension(OID.subjectAltName, false, subjectAltNames(request.subjectAltNames))] : []),
+    ...(names ? [extension(OID.subjectAltName, false, subjectAltNames(names))] : []),
     extension(OID.subjectKeyIdentifier, false, der.octetString(keyId)),
     extension(OID.authorityKeyIdentifier, false, der.sequence(der.implicit(0, issuerKeyId))),
   ]
@@ -89,6 +90,10 @@ function serialNumber(bytes: Buffer): Buffer {
 
 function extension(name: string, critical: boolean, value: Buffer): Buffer {
   return der.sequence(der.oid(name), ...(critical ? [der.boolean(true)] : []), der.octetString(value))
+}
+
+function keyIdentifierOf({ subjectKeyId, spki }: Certificate): Buffer {
+  return subjectKeyId ?? keyIdentifier(spki)
 }
 
 // RFC 5280 4.2.1.2 (1): SHA-1 of the key bits. An identifier for look-up, not a proof.

@@ -24,14 +24,17 @@ const oids = new Map<string, string>(Object.entries({
 const shortNames = new Map([...oids].map(([short, dotted]) => [dotted, short]))
 
 /**
- * The DER of a Name (RFC 5280 4.1.2.4), one part after the other: `[['O', 'Acme'], ['CN', 'x']]`. A part is named by its
- * short name (CN, O, OU, C, L, ST, UID, …) or by a dotted OID; other names are `WireError('subject')`.
+ * The DER of a Name (RFC 5280 4.1.2.4), one part after the other: `[['O', 'Acme'], ['CN', 'x']]`. A part is named by
+ * its short name (CN, O, OU, C, L, ST, UID, …) or by a dotted OID; other names are `WireError('subject')`.
  */
 export function distinguishedName(parts: [string, string][]): Buffer {
   return sequence(...parts.map(([type, text]) => setOf(sequence(oid(typeOf(type)), value(type, text)))))
 }
 
-/** The parts of a Name in their order, by short name where there is one. Text of unusual types comes as `#` and its DER in hex. */
+/**
+ * The parts of a Name in their order, by short name where there is one. Text of unusual types comes as `#` and its
+ * DER in hex.
+ */
 export function nameParts(raw: Buffer): [string, string][] {
   const sets = rest(enter(readDer(raw), TAG.sequence), MAX_PARTS)
   return sets.flatMap((set) => rest(enter(set, TAG.set), MAX_PARTS)).map((attribute) => {

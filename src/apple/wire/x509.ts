@@ -64,14 +64,16 @@ export function readCertificate(bytes: Uint8Array): Certificate {
 
 /** Throws `WireError('asn1')` for a certificate larger than a device may show (4 KB). */
 export function checkDeviceCertificateSize(certificate: Certificate): void {
-  if (certificate.der.length > MAX_DEVICE_CERTIFICATE_SIZE) throw new WireError('asn1', 'device certificate larger than 4 KB')
+  const { length } = certificate.der
+  if (length > MAX_DEVICE_CERTIFICATE_SIZE) throw new WireError('asn1', 'device certificate larger than 4 KB')
 }
 
 /**
- * Whether `issuer` signed this certificate: the names meet, its key is one we trust, the signature holds. A name alone
- * proves nothing. Says nothing about time, purpose or whether the issuer is a CA.
+ * Whether `issuer` signed this certificate: the names meet, its key is one we trust, the signature holds. A name
+ * alone proves nothing. Says nothing about time, purpose or whether the issuer is a CA.
  *
- * `appleDevice` also accepts SHA-1 and RSA of 1024 bits: the Apple iPhone Device CA, whose key is pinned, has no better.
+ * `appleDevice` also accepts SHA-1 and RSA of 1024 bits: the Apple iPhone Device CA, whose key is pinned, has no
+ * better.
  */
 export function isSignedBy(
   certificate: Certificate,

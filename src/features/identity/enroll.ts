@@ -36,7 +36,7 @@ async function redeem(
   work: Work, issuer: Issuer, challenge: Buffer, csr: Csr, mark: RequestMark,
 ): Promise<Certificate> {
   const grant = await challenges.consume(work.tx, challenge, mark)
-  if (!grant) return repeat(work.tx, await findUse(work.tx, challenge), mark)
+  if (!grant) return repeat(work.tx, await findUse(work.tx, challenge), mark, 'challenge_used')
   const certificate = await issue(work, issuer, csr.spki, { ...grant, enrollmentId: null })
   await challenges.settle(work.tx, challenge, certificate.sha256)
   return certificate
@@ -54,12 +54,14 @@ export function markOf(request: SignedRequest): RequestMark {
 }
 
 /**
- * The certificate that this very request got before. Throws ScepRefused when it is another request, too late, or
- * revoked.
+ * The certificate that this very request got before. Throws ScepRefused: `otherwise` for another request and after ten
+ * minutes, 'revoked' when it lives no more.
  */
-export async function repeat(tx: Tx, earlier: challenges.EarlierUse, mark: RequestMark): Promise<Certificate> {
+export async function repeat(
+  tx: Tx, earlier: challenges.EarlierUse, mark: RequestMark, otherwise: 'challenge_used' | 'renewal_used',
+): Promise<Certificate> {
   const same = earlier.transactionId === mark.transactionId && earlier.csrSha256.equals(mark.csrSha256)
-  if (!same || !earlier.recent) throw new ScepRefused('challenge_used')
+  if (!same || !earlier.recent) throw new ScepRefused(otherwise)
   const der = await store.findLiving(tx, earlier.certificateSha256)
   if (!der) throw new ScepRefused('revoked')
   return readCertificate(der)

@@ -49,7 +49,7 @@ async function renewOnce(work: Work, issuer: Issuer, request: SignedRequest, gra
   const signer = request.signer.sha256
   const mark = markOf(request)
   const earlier = await challenges.findRenewal(work.tx, signer, mark.transactionId)
-  if (earlier) return repeat(work.tx, earlier, mark)
+  if (earlier) return repeat(work.tx, earlier, mark, 'renewal_used')
   if ((await challenges.countRenewals(work.tx, signer)) >= MAX_RENEWALS) throw new ScepRefused('renewals')
   const certificate = await issue(work, issuer, request.csr.spki, grant)
   await challenges.insertRenewal(work.tx, signer, mark, certificate.sha256)

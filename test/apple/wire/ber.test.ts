@@ -9,7 +9,11 @@ const nested = (depth: number): Buffer => bytes(`${'3080'.repeat(depth)}0500${'0
 
 describe('BER to DER', () => {
   it('gives DER back as it is, without copying', () => {
-    const input = der.sequence(der.explicit(0, der.setOf(der.oid('1.2.3'))), der.octetString(Buffer.alloc(300)), der.nullValue)
+    const input = der.sequence(
+      der.explicit(0, der.setOf(der.oid('1.2.3'))),
+      der.octetString(Buffer.alloc(300)),
+      der.nullValue,
+    )
     const output = toDer(input)
     expect(output).toEqual(input)
     expect(output.buffer).toBe(input.buffer)

@@ -15,13 +15,17 @@ let signers: Identity[]
 
 beforeAll(() => {
   ca = identity('CA', { profile: 'ca' })
-  signers = [identity('RSA', { issuer: ca }), identity('EC', { issuer: ca, key: ecKey() }), identity('EC', { issuer: ca, key: ecKey('P-384') })]
+  signers = [
+    identity('RSA', { issuer: ca }),
+    identity('EC', { issuer: ca, key: ecKey() }),
+    identity('EC', { issuer: ca, key: ecKey('P-384') }),
+  ]
 })
 
 describe('signing', () => {
   it('writes what openssl verifies up to the CA', () => {
     for (const signer of signers) {
-      const files = { 'cms': signAttached(content, signer), 'detached': signDetached(content, signer), content }
+      const files = { cms: signAttached(content, signer), detached: signDetached(content, signer), content }
       withOpenssl({ ...files, 'ca.pem': certificatePem(ca.certificate) }, (openssl) => {
         const verify = ['cms', '-verify', '-binary', '-inform', 'DER', '-CAfile', 'ca.pem', '-purpose', 'any', '-in']
         expect(openssl(...verify, 'cms')).toEqual(content)
@@ -31,7 +35,9 @@ describe('signing', () => {
   })
 
   it('writes what node-forge reads', () => {
-    const message = forge.pkcs7.messageFromAsn1(forge.asn1.fromDer(signAttached(content, signers[0]!).toString('binary')))
+    const message = forge.pkcs7.messageFromAsn1(
+      forge.asn1.fromDer(signAttached(content, signers[0]!).toString('binary')),
+    )
     const [certificate] = (message as forge.pkcs7.PkcsSignedData).certificates
     expect(certificate?.subject.getField('CN').value).toBe('RSA')
   })
@@ -46,7 +52,9 @@ describe('signing', () => {
     const attributes: [string, Buffer][] = [[OID.transactionId, der.printableString('t')]]
     const { attributes: read } = verifyAttached(signAttached(content, signers[0]!, { signingTime, attributes }))
     expect(timeOf(oneValue(read, OID.signingTime))).toEqual(signingTime)
-    expect([...read.keys()].toSorted()).toEqual([OID.contentType, OID.messageDigest, OID.signingTime, OID.transactionId].toSorted())
+    expect([...read.keys()].toSorted()).toEqual(
+      [OID.contentType, OID.messageDigest, OID.signingTime, OID.transactionId].toSorted(),
+    )
     expect(verifyAttached(signAttached(content, signers[0]!)).attributes.has(OID.signingTime)).toBe(false)
   })
 
@@ -71,8 +79,16 @@ describe('the signature of an iPhone', () => {
 describe('a message of certificates only', () => {
   it('is read by openssl, in its order', () => {
     const cms = certificatesOnly([signers[0]!.certificate, ca.certificate])
-    const printed = withOpenssl({ cms }, (openssl) => openssl('pkcs7', '-inform', 'DER', '-in', 'cms', '-print_certs').toString())
-    expect(printed.match(/^subject=.*$/gm)).toEqual(['subject=O = Bramley test, CN = RSA', 'subject=O = Bramley test, CN = CA'])
-    expect(readSignedData(cms).certificates.map((certificate) => readCertificate(certificate).commonName)).toEqual(['RSA', 'CA'])
+    const printed = withOpenssl({ cms }, (openssl) =>
+      openssl('pkcs7', '-inform', 'DER', '-in', 'cms', '-print_certs').toString(),
+    )
+    expect(printed.match(/^subject=.*$/gm)).toEqual([
+      'subject=O = Bramley test, CN = RSA',
+      'subject=O = Bramley test, CN = CA',
+    ])
+    expect(readSignedData(cms).certificates.map((certificate) => readCertificate(certificate).commonName)).toEqual([
+      'RSA',
+      'CA',
+    ])
   })
 })

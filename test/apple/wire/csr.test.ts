@@ -19,7 +19,8 @@ beforeAll(() => {
 
 const opensslCsr = (signer: KeyObject, ...more: string[]): Buffer =>
   withOpenssl({ 'k.pem': keyPem(signer) }, (openssl) =>
-    openssl('req', '-new', '-key', 'k.pem', '-subj', '/O=A/CN=phone', '-outform', 'DER', ...more))
+    openssl('req', '-new', '-key', 'k.pem', '-subj', '/O=A/CN=phone', '-outform', 'DER', ...more),
+  )
 
 /** A request with these attributes in it, properly signed. */
 function withAttributes(...attributes: Buffer[]): Buffer {
@@ -32,7 +33,12 @@ describe('certificate requests', () => {
   it('reads what openssl writes', () => {
     for (const signer of [key, ecKey(), ecKey('P-384')]) {
       const csr = readCsr(opensslCsr(signer))
-      expect(csr.subject).toEqual(distinguishedName([['O', 'A'], ['CN', 'phone']]))
+      expect(csr.subject).toEqual(
+        distinguishedName([
+          ['O', 'A'],
+          ['CN', 'phone'],
+        ]),
+      )
       expect(csr.spki).toEqual(spkiOf(signer))
       expect(csr.challengePassword).toBeUndefined()
     }
@@ -52,7 +58,8 @@ describe('certificate requests', () => {
     for (const signer of [key, ecKey()]) {
       const csr = createCsr({ subject, key: signer, challengePassword: 'abc-123' })
       const said = withOpenssl({ 'c.der': csr }, (openssl) =>
-        openssl('req', '-inform', 'DER', '-in', 'c.der', '-verify', '-noout', '-text').toString())
+        openssl('req', '-inform', 'DER', '-in', 'c.der', '-verify', '-noout', '-text').toString(),
+      )
       expect(said).toMatch(/challengePassword\s*:abc-123/)
       expect(readCsr(csr).challengePassword).toBe('abc-123')
     }
@@ -63,7 +70,9 @@ describe('certificate requests', () => {
   })
 
   it('has no use for extensions that the request asks for', () => {
-    const csr = readCsr(opensslCsr(key, '-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'subjectAltName=DNS:mdm.example.org'))
+    const csr = readCsr(
+      opensslCsr(key, '-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'subjectAltName=DNS:mdm.example.org'),
+    )
     expect(Object.keys(csr)).toEqual(['der', 'subject', 'spki', 'publicKey'])
   })
 

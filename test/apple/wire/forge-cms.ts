@@ -24,7 +24,10 @@ export interface Forgery {
   signature?: Buffer
 }
 
-/** A SignedData over `body` with SHA-256 whose every field can be made wrong, and which is signed over what it then says. */
+/**
+ * A SignedData over `body` with SHA-256 whose every field can be made wrong, and which is signed over what it then
+ * says.
+ */
 export function forgeCms(signer: Identity, body: Buffer, forgery: Forgery): Buffer {
   const signerInfos = Array.from({ length: forgery.signers ?? 1 }, () => signerInfo(signer, body, forgery))
   const certificates = forgery.certificates ?? [signer.certificate.der]
@@ -57,7 +60,10 @@ function signerInfo({ certificate, key }: Identity, body: Buffer, forgery: Forge
 function signedAttributes(body: Buffer, forgery: Forgery): Buffer | undefined {
   if (forgery.attributes === false) return undefined
   if (forgery.emptyAttributes) return der.setOf()
-  const digests = [forgery.messageDigest ?? hash('sha256', body, 'buffer'), ...(forgery.secondDigest ? [forgery.secondDigest] : [])]
+  const digests = [
+    forgery.messageDigest ?? hash('sha256', body, 'buffer'),
+    ...(forgery.secondDigest ? [forgery.secondDigest] : []),
+  ]
   const all: [string, Buffer[]][] = [
     [OID.contentType, [der.oid(forgery.attributeType ?? OID.data)]],
     [OID.messageDigest, digests.map(der.octetString)],
@@ -67,4 +73,5 @@ function signedAttributes(body: Buffer, forgery: Forgery): Buffer | undefined {
   return der.setOf(...kept.map(([name, values]) => der.sequence(der.oid(name), der.setOf(...values))))
 }
 
-const digestAlgorithm = ({ digestName }: Forgery): Buffer => der.sequence(der.oid(digestName ?? OID.sha256), der.nullValue)
+const digestAlgorithm = ({ digestName }: Forgery): Buffer =>
+  der.sequence(der.oid(digestName ?? OID.sha256), der.nullValue)

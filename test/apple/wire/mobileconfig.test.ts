@@ -84,6 +84,7 @@ describe('enrollmentProfile', () => {
     expect(reasonOf(() => enrollmentProfile({ ...options, accessRights: 2 }))).toBe('access_rights')
     expect(reasonOf(() => enrollmentProfile({ ...options, topic: 'com.example.app' }))).toBe('topic')
     expect(reasonOf(() => enrollmentProfile({ ...options, serverUrl: 'http://mdm.example.com' }))).toBe('url')
+    expect(reasonOf(() => enrollmentProfile({ ...options, serverUrl: 'http://localhost.example.com/mdm' }))).toBe('url')
     expect(reasonOf(() => enrollmentProfile({ ...options, checkInUrl: 'mdm.example.com' }))).toBe('url')
   })
 })

@@ -7,7 +7,11 @@ const b = Buffer.alloc(100, 7)
 
 describe('PEM', () => {
   it('writes lines of 64 characters', () => {
-    expect(encodePem('X', b).split('\n').map((line) => line.length)).toEqual([17, 64, 64, 8, 15, 0])
+    expect(
+      encodePem('X', b)
+        .split('\n')
+        .map((line) => line.length),
+    ).toEqual([17, 64, 64, 8, 15, 0])
     expect(writeCertificatePem(a)).toBe('-----BEGIN CERTIFICATE-----\nYWFhYQ==\n-----END CERTIFICATE-----\n')
   })
 
@@ -19,7 +23,10 @@ describe('PEM', () => {
     ['with text around them', (text: string) => `Bag Attributes\n  name: x\n${text}\nend\n`],
   ])('reads blocks %s', (_, change) => {
     const text = change(encodePem('CERTIFICATE', b) + encodePem('PRIVATE KEY', a))
-    expect(decodePem(text)).toEqual([{ label: 'CERTIFICATE', der: b }, { label: 'PRIVATE KEY', der: a }])
+    expect(decodePem(text)).toEqual([
+      { label: 'CERTIFICATE', der: b },
+      { label: 'PRIVATE KEY', der: a },
+    ])
   })
 
   it('keeps the headers of an old encrypted key', () => {

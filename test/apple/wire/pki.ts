@@ -32,16 +32,23 @@ export interface Wish {
 /** A certificate with its key: issued by `issuer`, or self-signed. */
 export function identity(name: string, wish: Wish = {}): Identity {
   const { key = rsaKey(), issuer, profile = 'device', serialNumber, parts, subjectAltNames } = wish
-  const certificate = readCertificate(issueCertificate({
-    subject: distinguishedName(parts ?? [['O', 'Bramley test'], ['CN', name]]),
-    spki: spkiOf(key),
-    serialNumber: serialNumber ?? randomBytes(16),
-    notBefore,
-    notAfter,
-    issuer: issuer ?? { selfSigned: key },
-    profile,
-    ...(subjectAltNames && { subjectAltNames }),
-  }))
+  const certificate = readCertificate(
+    issueCertificate({
+      subject: distinguishedName(
+        parts ?? [
+          ['O', 'Bramley test'],
+          ['CN', name],
+        ],
+      ),
+      spki: spkiOf(key),
+      serialNumber: serialNumber ?? randomBytes(16),
+      notBefore,
+      notAfter,
+      issuer: issuer ?? { selfSigned: key },
+      profile,
+      ...(subjectAltNames && { subjectAltNames }),
+    }),
+  )
   return { certificate, key }
 }
 

@@ -30,6 +30,7 @@ const dataCases: PlistCase[] = [
   refusal('data that is no base64', '<data>!!!not base64</data>', 'data'),
   refusal('data without its padding', '<data>AAE</data>', 'data'),
   refusal('data with three paddings', '<data>A===</data>', 'data'),
+  refusal('data with a group of padding', '<data>AAAA====</data>', 'data'),
   refusal('data that goes on after its padding', '<data>AA==AAEC</data>', 'data'),
   refusal('data in the URL alphabet', '<data>__-_</data>', 'data'),
   refusal('data with a no-break space', '<data>AAEC\u00A0</data>', 'data'),
@@ -107,6 +108,7 @@ const commentCases: PlistCase[] = [
   value('a comment in an integer', '<integer><!--5-->7</integer>', 7),
   value('processing instructions', '<?a b?><array><?c?><true/></array><?d?>', [true]),
   refusal('two dashes in a comment', '<!-- a -- b --><true/>', 'xml'),
+  refusal('a comment that ends in --!', '<!-- a --!<true/>', 'xml'),
   refusal('a comment of HTML', '<!--><true/>', 'xml'),
   refusal('a second XML declaration', '<?xml version="1.0"?><true/>', 'xml'),
 ]

@@ -14,7 +14,11 @@ let key: KeyObject
 beforeAll(() => {
   key = rsaKey()
   apple = identity('Apple Application Integration 2 Certification Authority', { profile: 'ca' })
-  push = pushLike([['UID', topic], ['CN', 'APSP:3c6d1c6c'], ['C', 'US']])
+  push = pushLike([
+    ['UID', topic],
+    ['CN', 'APSP:3c6d1c6c'],
+    ['C', 'US'],
+  ])
 })
 
 const pushLike = (parts: [string, string][], profile: 'client' | 'ca' = 'client'): Identity =>
@@ -50,7 +54,7 @@ describe('a push certificate in PEM', () => {
 
   it('is read when blocks run together and lines are lost', async () => {
     await expectPush({ pem: (pemOf(push) + keyPem(key)).replaceAll('\n', '') })
-    await expectPush({ pem: (pemOf(push).trimEnd() + keyPem(key).trimEnd()) })
+    await expectPush({ pem: pemOf(push).trimEnd() + keyPem(key).trimEnd() })
   })
 
   it('is read from two files', async () => {
@@ -66,7 +70,8 @@ describe('a push certificate in PEM', () => {
   it('is read with an encrypted key of both forms', async () => {
     const modern = key.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'pw' }).toString()
     const old = withOpenssl({ 'k.pem': keyPem(key) }, (openssl) =>
-      openssl('rsa', '-in', 'k.pem', '-traditional', '-des3', '-passout', 'pass:pw').toString())
+      openssl('rsa', '-in', 'k.pem', '-traditional', '-des3', '-passout', 'pass:pw').toString(),
+    )
     expect(old).toContain('DEK-Info')
     for (const keyPem of [modern, old]) {
       const certificatePem = pemOf(push)
@@ -83,31 +88,69 @@ describe('what is uploaded instead', () => {
     ['nothing', 'not_pem', () => ({})],
     ['an empty text', 'not_pem', () => ({ pem: '' })],
     ['a DER file', 'not_pem', () => ({ pem: push.certificate.der.toString('latin1') })],
-    ['the request sent to Apple', 'no_certificate', () => ({ pem: encodePem('CERTIFICATE REQUEST', Buffer.from('3000', 'hex')) })],
+    [
+      'the request sent to Apple',
+      'no_certificate',
+      () => ({ pem: encodePem('CERTIFICATE REQUEST', Buffer.from('3000', 'hex')) }),
+    ],
     ['a key alone', 'no_certificate', () => ({ pem: keyPem(key) })],
     ['a certificate alone', 'no_key', () => ({ pem: pemOf(push) })],
     ['a broken key', 'no_key', () => ({ pem: pemOf(push) + encodePem('PRIVATE KEY', Buffer.from('hello')) })],
-    ['a certificate that is none', 'asn1', () => ({ pem: encodePem('CERTIFICATE', Buffer.from('hello')) + keyPem(key) })],
+    [
+      'a certificate that is none',
+      'asn1',
+      () => ({ pem: encodePem('CERTIFICATE', Buffer.from('hello')) + keyPem(key) }),
+    ],
     ['another key', 'key_mismatch', () => ({ pem: pemOf(push) + keyPem(ecKey()) })],
     ['the vendor certificate', 'vendor_certificate', () => ({ pem: pemOf(vendor()) + keyPem(key) })],
     ['the vendor certificate without its key', 'vendor_certificate', () => ({ pem: pemOf(vendor()) })],
-    ['the vendor certificate with its chain', 'vendor_certificate', () => ({ pem: pemOf(apple) + pemOf(vendor()) + keyPem(key) })],
+    [
+      'the vendor certificate with its chain',
+      'vendor_certificate',
+      () => ({ pem: pemOf(apple) + pemOf(vendor()) + keyPem(key) }),
+    ],
     ['a certificate without a topic', 'no_topic', () => ({ pem: pemOf(pushLike([['CN', 'x']])) + keyPem(key) })],
-    ['the push certificate of an app', 'wrong_topic_prefix', () => ({ pem: pemOf(pushLike([['UID', 'org.example.app']])) + keyPem(key) })],
-    ['a topic that only looks like one', 'wrong_topic_prefix', () => ({
-      pem: pemOf(pushLike([['UID', 'xcom.apple.mgmt.External.1']])) + keyPem(key) })],
+    [
+      'the push certificate of an app',
+      'wrong_topic_prefix',
+      () => ({ pem: pemOf(pushLike([['UID', 'org.example.app']])) + keyPem(key) }),
+    ],
+    [
+      'a topic that only looks like one',
+      'wrong_topic_prefix',
+      () => ({
+        pem: pemOf(pushLike([['UID', 'xcom.apple.mgmt.External.1']])) + keyPem(key),
+      }),
+    ],
   ])('is refused with a reason: %s (%s)', async (_, reason, make) => {
     expect(await reasonOf(make())).toBe(reason)
   })
 
-  const vendor = (): Identity => pushLike([['CN', 'MDM Vendor: Example GmbH'], ['O', 'Example GmbH']])
+  const vendor = (): Identity =>
+    pushLike([
+      ['CN', 'MDM Vendor: Example GmbH'],
+      ['O', 'Example GmbH'],
+    ])
 })
 
 describe('a push certificate in PKCS#12', () => {
   function opensslP12(...options: string[]): Buffer {
     const files = { 'c.pem': pemOf(push), 'k.pem': keyPem(key), 'ca.pem': pemOf(apple) }
-    return withOpenssl(files, (openssl) => openssl(
-      'pkcs12', '-export', '-inkey', 'k.pem', '-in', 'c.pem', '-certfile', 'ca.pem', '-passout', 'pass:pw', ...options))
+    return withOpenssl(files, (openssl) =>
+      openssl(
+        'pkcs12',
+        '-export',
+        '-inkey',
+        'k.pem',
+        '-in',
+        'c.pem',
+        '-certfile',
+        'ca.pem',
+        '-passout',
+        'pass:pw',
+        ...options,
+      ),
+    )
   }
 
   it.each([
@@ -122,21 +165,24 @@ describe('a push certificate in PKCS#12', () => {
 
   it('is read as node-forge writes it', async () => {
     const certificate = forge.pki.certificateFromPem(pemOf(push))
-    const p12 = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(keyPem(key)), certificate, 'pw', { algorithm: '3des' })
+    const p12 = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(keyPem(key)), certificate, 'pw', {
+      algorithm: '3des',
+    })
     await expectPush({ p12: Buffer.from(forge.asn1.toDer(p12).getBytes(), 'binary'), password: 'pw' })
   })
 
   it('with an EC key is read too', async () => {
     const ec = identity('', { key: ecKey(), parts: [['UID', topic]] })
     const p12 = withOpenssl({ 'c.pem': pemOf(ec), 'k.pem': keyPem(ec.key) }, (openssl) =>
-      openssl('pkcs12', '-export', '-inkey', 'k.pem', '-in', 'c.pem', '-passout', 'pass:pw'))
+      openssl('pkcs12', '-export', '-inkey', 'k.pem', '-in', 'c.pem', '-passout', 'pass:pw'),
+    )
     const read = await readPushCertificate({ p12, password: 'pw' })
     expect(read.certificate.der).toEqual(ec.certificate.der)
     expect(createPrivateKey(keyPem(ec.key)).equals(read.key)).toBe(true)
   })
 
   it('needs its password', async () => {
-    for (const options of [[], ['-legacy'], ['-nomac']]) {
+    for (const options of [[], ['-legacy']]) {
       expect(await reasonOf({ p12: opensslP12(...options), password: 'wrong' })).toBe('bad_password')
       expect(await reasonOf({ p12: opensslP12(...options), password: '' })).toBe('bad_password')
     }
@@ -144,28 +190,42 @@ describe('a push certificate in PKCS#12', () => {
 
   it('is refused without a key or a certificate', async () => {
     expect(await reasonOf({ p12: opensslP12('-nokeys'), password: 'pw' })).toBe('no_key')
-    expect(await reasonOf({ p12: withOpenssl({ 'k.pem': keyPem(key) }, (openssl) =>
-      openssl('pkcs12', '-export', '-nocerts', '-inkey', 'k.pem', '-passout', 'pass:pw')), password: 'pw' })).toBe('no_certificate')
+    expect(
+      await reasonOf({
+        p12: withOpenssl({ 'k.pem': keyPem(key) }, (openssl) =>
+          openssl('pkcs12', '-export', '-nocerts', '-inkey', 'k.pem', '-passout', 'pass:pw'),
+        ),
+        password: 'pw',
+      }),
+    ).toBe('no_certificate')
   })
 
   it('is refused when it is none, or is cut off, or is deep', async () => {
     const good = opensslP12()
-    for (const p12 of [Buffer.alloc(0), Buffer.from('hello'), good.subarray(0, -1), Buffer.from('3080'.repeat(5000), 'hex'),
-      Buffer.alloc(256 * 1024 + 1), push.certificate.der, Buffer.from('3000', 'hex')]) {
+    for (const p12 of [
+      Buffer.alloc(0),
+      Buffer.from('hello'),
+      good.subarray(0, -1),
+      Buffer.from('3080'.repeat(5000), 'hex'),
+      Buffer.alloc(256 * 1024 + 1),
+      push.certificate.der,
+      Buffer.from('3000', 'hex'),
+    ]) {
       expect(await reasonOf({ p12, password: 'pw' })).toBe('p12')
     }
   })
 
   it('is refused when it asks for too many rounds, wherever it asks', async () => {
-    expect(await reasonOf({ p12: opensslP12('-iter', '100000', '-macalg', 'sha256', '-nomac'), password: 'pw' })).toBe('accepted')
+    expect(await reasonOf({ p12: opensslP12('-iter', '100000', '-macalg', 'sha256', '-nomac'), password: 'pw' })).toBe(
+      'accepted',
+    )
     expect(await reasonOf({ p12: opensslP12('-iter', '100001', '-nomac'), password: 'pw' })).toBe('p12')
-    const manyForMac = opensslP12()
-    const rounds = manyForMac.lastIndexOf(Buffer.from('02020800', 'hex'))
-    const changed = Buffer.concat([manyForMac.subarray(0, rounds), Buffer.from('02047fffffff', 'hex')])
-    // Two bytes longer: so are the file and its last part, whose lengths stand in one byte and in two.
-    const macData = changed.lastIndexOf(Buffer.from('3041', 'hex'))
-    changed[macData + 1]! += 2
-    changed.writeUInt16BE(changed.readUInt16BE(2) + 2, 2)
+    // MacData is the last part, 67 bytes long, and ends with its rounds; two bytes more go into three lengths.
+    const good = opensslP12()
+    const changed = Buffer.concat([good.subarray(0, -4), Buffer.from('02047fffffff', 'hex')])
+    expect(good.subarray(-67, -65).toString('hex')).toBe('3041')
+    changed[good.length - 66] = 0x43
+    changed.writeUInt16BE(good.length - 4 + 2, 2)
     expect(await reasonOf({ p12: changed, password: 'pw' })).toBe('p12')
   })
 })

@@ -7,7 +7,10 @@ export function closePrimesKey(): JsonWebKey {
   while (!checkPrimeSync(q) || (q - 1n) % 65537n === 0n) q += 2n
   const d = inverse(65537n, (p - 1n) * (q - 1n))
   const numbers = { n: p * q, e: 65537n, d, p: q, q: p, dp: d % (q - 1n), dq: d % (p - 1n), qi: inverse(p, q) }
-  return { kty: 'RSA', ...Object.fromEntries(Object.entries(numbers).map(([name, number]) => [name, base64url(number)])) }
+  return {
+    kty: 'RSA',
+    ...Object.fromEntries(Object.entries(numbers).map(([name, number]) => [name, base64url(number)])),
+  }
 }
 
 function base64url(number: bigint): string {

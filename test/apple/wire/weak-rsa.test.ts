@@ -8,8 +8,8 @@ const modulusOf = ({ n = '' }: { n?: string }): bigint => BigInt(`0x${Buffer.fro
 
 // The product of the primes of the ROCA fingerprint; such a generator makes primes k * M + 65537^a mod M.
 const M = [
-  3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127,
-  131, 137, 139, 149, 151, 157, 163, 167,
+  3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113,
+  127, 131, 137, 139, 149, 151, 157, 163, 167,
 ].reduce((product, prime) => product * BigInt(prime), 1n)
 
 function rocaLike(exponent: number): bigint {

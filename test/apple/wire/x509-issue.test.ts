@@ -2,7 +2,17 @@ import { X509Certificate } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type CertificateProfile, issueCertificate } from '../../../src/apple/wire/x509-issue.ts'
 import { distinguishedName, readCertificate } from '../../../src/apple/wire/x509.ts'
-import { certificatePem, ecKey, identity, type Identity, notAfter, notBefore, rsaKey, spkiOf, withOpenssl } from './pki.ts'
+import {
+  certificatePem,
+  ecKey,
+  identity,
+  type Identity,
+  notAfter,
+  notBefore,
+  rsaKey,
+  spkiOf,
+  withOpenssl,
+} from './pki.ts'
 
 let rsaCa: Identity
 let ecCa: Identity
@@ -22,20 +32,35 @@ function issued(profile: CertificateProfile, issuer: Identity, key = ecKey()): B
 }
 
 describe('issuing', () => {
-  it.each([['rsa', 'device', 'sslclient'], ['rsa', 'server', 'sslserver'], ['ec', 'device', 'sslclient'], ['ec', 'client', 'sslclient'],
-    ['ec', 'server', 'sslserver'], ['rsa', 'ra', 'any'], ['ec', 'profile_signer', 'any']] as const)(
-    'openssl verifies a certificate of an %s CA for %s', (type, profile, purpose) => {
-      const ca = type === 'rsa' ? rsaCa : ecCa
-      const files = { 'ca.pem': certificatePem(ca.certificate), 'c.pem': certificatePem(readCertificate(issued(profile, ca))) }
-      const said = withOpenssl(files, (openssl) =>
-        openssl('verify', '-x509_strict', '-CAfile', 'ca.pem', '-purpose', purpose, 'c.pem').toString())
-      expect(said.trim()).toBe('c.pem: OK')
-    })
+  it.each([
+    ['rsa', 'device', 'sslclient'],
+    ['rsa', 'server', 'sslserver'],
+    ['ec', 'device', 'sslclient'],
+    ['ec', 'client', 'sslclient'],
+    ['ec', 'server', 'sslserver'],
+    ['rsa', 'ra', 'any'],
+    ['ec', 'profile_signer', 'any'],
+  ] as const)('openssl verifies a certificate of an %s CA for %s', (type, profile, purpose) => {
+    const ca = type === 'rsa' ? rsaCa : ecCa
+    const files = {
+      'ca.pem': certificatePem(ca.certificate),
+      'c.pem': certificatePem(readCertificate(issued(profile, ca))),
+    }
+    const said = withOpenssl(files, (openssl) =>
+      openssl('verify', '-x509_strict', '-CAfile', 'ca.pem', '-purpose', purpose, 'c.pem').toString(),
+    )
+    expect(said.trim()).toBe('c.pem: OK')
+  })
 
   it('makes a device certificate that is no server and no CA', () => {
-    const files = { 'ca.pem': certificatePem(rsaCa.certificate), 'c.pem': certificatePem(readCertificate(issued('device', rsaCa))) }
+    const files = {
+      'ca.pem': certificatePem(rsaCa.certificate),
+      'c.pem': certificatePem(readCertificate(issued('device', rsaCa))),
+    }
     withOpenssl(files, (openssl) => {
-      expect(() => openssl('verify', '-CAfile', 'ca.pem', '-purpose', 'sslserver', 'c.pem')).toThrow(/purpose|unsuitable/)
+      expect(() => openssl('verify', '-CAfile', 'ca.pem', '-purpose', 'sslserver', 'c.pem')).toThrow(
+        /purpose|unsuitable/,
+      )
     })
   })
 
@@ -69,7 +94,7 @@ describe('issuing', () => {
     }
   })
 
-  it('names the key and the issuer\'s key', () => {
+  it("names the key and the issuer's key", () => {
     const text = textOf(issued('device', rsaCa))
     const keyId = new RegExp(`Authority Key Identifier: \\s+${hexPairs(rsaCa.certificate.subjectKeyId)}`)
     expect(text).toMatch(keyId)
@@ -78,13 +103,29 @@ describe('issuing', () => {
 
   it('writes names and addresses of a server as openssl reads them', () => {
     const key = ecKey()
-    const names = [{ dns: 'mdm.example.org' }, { ip: '192.0.2.1' }, { ip: '2001:db8::5' }, { ip: '::' }, { ip: '::ffff:192.0.2.9' }]
-    const certificate = new X509Certificate(issueCertificate({
-      subject: distinguishedName([['CN', 'mdm']]), spki: spkiOf(key), serialNumber: Buffer.alloc(16, 1), notBefore, notAfter,
-      issuer: { selfSigned: key }, profile: 'server', subjectAltNames: names,
-    }))
-    expect(certificate.subjectAltName).toBe('DNS:mdm.example.org, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:5, ' +
-      'IP Address:0:0:0:0:0:0:0:0, IP Address:0:0:0:0:0:FFFF:C000:209')
+    const names = [
+      { dns: 'mdm.example.org' },
+      { ip: '192.0.2.1' },
+      { ip: '2001:db8::5' },
+      { ip: '::' },
+      { ip: '::ffff:192.0.2.9' },
+    ]
+    const certificate = new X509Certificate(
+      issueCertificate({
+        subject: distinguishedName([['CN', 'mdm']]),
+        spki: spkiOf(key),
+        serialNumber: Buffer.alloc(16, 1),
+        notBefore,
+        notAfter,
+        issuer: { selfSigned: key },
+        profile: 'server',
+        subjectAltNames: names,
+      }),
+    )
+    expect(certificate.subjectAltName).toBe(
+      'DNS:mdm.example.org, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:5, ' +
+        'IP Address:0:0:0:0:0:0:0:0, IP Address:0:0:0:0:0:FFFF:C000:209',
+    )
     expect(certificate.checkHost('mdm.example.org')).toBe('mdm.example.org')
     expect(certificate.checkIP('192.0.2.1')).toBe('192.0.2.1')
   })
@@ -101,9 +142,11 @@ describe('issuing', () => {
 
   it('lets a CA sign itself', () => {
     const said = withOpenssl({ 'c.pem': certificatePem(ecCa.certificate) }, (openssl) =>
-      openssl('verify', '-x509_strict', '-CAfile', 'c.pem', 'c.pem').toString())
+      openssl('verify', '-x509_strict', '-CAfile', 'c.pem', 'c.pem').toString(),
+    )
     expect(said.trim()).toBe('c.pem: OK')
   })
 })
 
-const hexPairs = (bytes: Buffer | undefined): string => (bytes?.toString('hex').toUpperCase().match(/../g) ?? []).join(':')
+const hexPairs = (bytes: Buffer | undefined): string =>
+  (bytes?.toString('hex').toUpperCase().match(/../g) ?? []).join(':')

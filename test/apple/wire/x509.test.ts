@@ -3,10 +3,27 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import * as der from '../../../src/apple/wire/der-writer.ts'
 import { OID } from '../../../src/apple/wire/oids.ts'
 import {
-  checkDeviceCertificateSize, distinguishedName, isSignedBy, KEY_USAGE, nameParts, publicKeyProblem, readCertificate,
+  checkDeviceCertificateSize,
+  distinguishedName,
+  isSignedBy,
+  KEY_USAGE,
+  nameParts,
+  publicKeyProblem,
+  readCertificate,
 } from '../../../src/apple/wire/x509.ts'
 import { issueCertificate } from '../../../src/apple/wire/x509-issue.ts'
-import { certificatePem, ecKey, identity, type Identity, keyPem, notAfter, notBefore, rsaKey, spkiOf, withOpenssl } from './pki.ts'
+import {
+  certificatePem,
+  ecKey,
+  identity,
+  type Identity,
+  keyPem,
+  notAfter,
+  notBefore,
+  rsaKey,
+  spkiOf,
+  withOpenssl,
+} from './pki.ts'
 import { reasonOf } from './reason-of.ts'
 
 let ca: Identity
@@ -38,7 +55,22 @@ describe('reading a certificate', () => {
   it('reads a certificate that openssl made, with a UID, without extensions of ours', () => {
     const subject = '/UID=com.apple.mgmt.External.1/CN=APSP:1/C=US'
     const made = withOpenssl({ 'key.pem': keyPem(device.key) }, (openssl) =>
-      openssl('req', '-x509', '-new', '-key', 'key.pem', '-subj', subject, '-days', '10', '-outform', 'DER', '-set_serial', '0x00ff'))
+      openssl(
+        'req',
+        '-x509',
+        '-new',
+        '-key',
+        'key.pem',
+        '-subj',
+        subject,
+        '-days',
+        '10',
+        '-outform',
+        'DER',
+        '-set_serial',
+        '0x00ff',
+      ),
+    )
     const certificate = readCertificate(made)
     expect(certificate.userId).toBe('com.apple.mgmt.External.1')
     expect(certificate.commonName).toBe('APSP:1')
@@ -79,7 +111,14 @@ describe('reading a certificate', () => {
     const key = ecKey()
     const subjectAltNames = Array.from({ length: 150 }, (_, i) => ({ dns: `host-${i}.some.long.name.example.org` }))
     const template = { subject: distinguishedName([['CN', 'x']]), spki: spkiOf(key), serialNumber: Buffer.alloc(16, 1) }
-    const made = issueCertificate({ ...template, notBefore, notAfter, issuer: { selfSigned: key }, profile: 'server', subjectAltNames })
+    const made = issueCertificate({
+      ...template,
+      notBefore,
+      notAfter,
+      issuer: { selfSigned: key },
+      profile: 'server',
+      subjectAltNames,
+    })
     expect(made.length).toBeGreaterThan(4096)
     expect(reasonOf(() => checkDeviceCertificateSize(readCertificate(made)))).toBe('asn1')
     expect(reasonOf(() => checkDeviceCertificateSize(device.certificate))).toBe('accepted')
@@ -149,62 +188,22 @@ describe('whose signature a certificate carries', () => {
     const files = { 'ca.pem': certificatePem(ca.certificate), 'ca.key': keyPem(ca.key), 'k.pem': keyPem(device.key) }
     const made = withOpenssl(files, (openssl) => {
       openssl('req', '-new', '-key', 'k.pem', '-subj', '/CN=phone', '-out', 'csr.pem')
-      const sign = ['x509', '-req', '-in', 'csr.pem', '-days', '9', '-outform', 'DER', '-CA', 'ca.pem', '-CAkey', 'ca.key']
+      const sign = [
+        'x509',
+        '-req',
+        '-in',
+        'csr.pem',
+        '-days',
+        '9',
+        '-outform',
+        'DER',
+        '-CA',
+        'ca.pem',
+        '-CAkey',
+        'ca.key',
+      ]
       return [openssl(...sign, '-md5'), openssl(...sign, '-sha256', '-sigopt', 'rsa_padding_mode:pss')]
     })
     for (const certificate of made) expect(isSignedBy(readCertificate(certificate), ca.certificate)).toBe(false)
-  })
-})
-
-describe('kinds of key', () => {
-  const rsa = (modulusLength: number, publicExponent: number) =>
-    generateKeyPairSync('rsa', { modulusLength, publicExponent }).publicKey
-  it('trusts RSA from 2048 bits, P-256 and P-384', () => {
-    for (const key of [rsaKey(), ecKey(), ecKey('P-384')]) expect(publicKeyProblem(createPublicKey(key))).toBeUndefined()
-  })
-
-  it('says why it does not trust others', () => {
-    expect(publicKeyProblem(rsa(1024, 65537))).toBe('RSA key of 1024 bits')
-    expect(publicKeyProblem(rsa(1024, 65537), 1024)).toBeUndefined()
-    expect(publicKeyProblem(rsa(2048, 3))).toBe('RSA exponent 3')
-    expect(publicKeyProblem(createPublicKey(ecKey('secp256k1')))).toBe('curve secp256k1')
-    expect(publicKeyProblem(createPublicKey(ecKey('P-521')))).toBe('curve secp521r1')
-    expect(publicKeyProblem(generateKeyPairSync('ed25519').publicKey)).toBe('key type ed25519')
-    expect(publicKeyProblem(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey)).toBe('key type rsa-pss')
-  })
-
-  it('refuses the key of a certificate that is neither RSA nor EC', () => {
-    const { privateKey } = generateKeyPairSync('ed25519')
-    const made = withOpenssl({ 'k.pem': keyPem(privateKey) }, (openssl) =>
-      openssl('req', '-x509', '-new', '-key', 'k.pem', '-subj', '/CN=x', '-days', '9', '-outform', 'DER'))
-    expect(reasonOf(() => readCertificate(made).publicKey)).toBe('weak_alg')
-  })
-})
-
-describe('names', () => {
-  it('reads back what it wrote', () => {
-    const parts: [string, string][] = [['C', 'CH'], ['O', 'Bräm'], ['OU', 'a'], ['OU', 'b'], ['CN', 'x, y=z'], ['UID', 'u'], ['1.2.3', 'v']]
-    expect(nameParts(distinguishedName(parts))).toEqual(parts)
-  })
-
-  it('writes what openssl reads', () => {
-    const { certificate } = identity('x', { key: ecKey(), parts: [['C', 'CH'], ['O', 'Bräm'], ['UID', 'u'], ['E', 'a@b'], ['CN', 'x']] })
-    const subject = withOpenssl({ 'c.pem': certificatePem(certificate) }, (openssl) =>
-      openssl('x509', '-in', 'c.pem', '-noout', '-subject', '-nameopt', 'utf8,sep_comma_plus').toString().trim())
-    expect(subject).toBe('subject=C=CH,O=Bräm,UID=u,emailAddress=a@b,CN=x')
-  })
-
-  it.each(['XYZ', 'constructor', '__proto__', '1', '3.1.2', '1.2.', '1.02.3', ''])('refuses a part called "%s"', (type) => {
-    expect(reasonOf(() => distinguishedName([[type, 'x']]))).toBe('subject')
-  })
-
-  it('shows text of an unusual type as hex instead of guessing', () => {
-    const name = der.sequence(der.setOf(der.sequence(der.oid(OID.commonName), der.integer(5))))
-    expect(nameParts(name)).toEqual([['CN', '#020105']])
-  })
-
-  it('refuses a name that goes on and on', () => {
-    const part = der.setOf(der.sequence(der.oid(OID.commonName), der.utf8String('x')))
-    expect(reasonOf(() => nameParts(der.sequence(...Array.from({ length: 33 }, () => part))))).toBe('asn1')
   })
 })

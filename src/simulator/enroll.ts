@@ -1,0 +1,101 @@
+import { randomBytes, type KeyObject } from 'node:crypto'
+import { verifyAttached } from '../apple/wire/cms.ts'
+import { WireError } from '../apple/wire/error.ts'
+import { readEnrollmentProfile, type EnrollmentProfile } from '../apple/wire/mobileconfig.ts'
+import { freshSecrets, rememberProfile } from './check-in.ts'
+import { SimulatedDevice, type DeviceOptions } from './device.ts'
+import { rootsOf } from './device-link.ts'
+import type { DeviceMemory } from './device-memory.ts'
+import { freshState, type StateChoices } from './device-state.ts'
+import { EnrollmentRefused } from './enrollment-refused.ts'
+import { makeHardware, randomSerialNumber, type Hardware } from './hardware.ts'
+import { createHttpsClient, type HttpAnswer, type HttpRequest } from './https-client.ts'
+import { MODELS, type DeviceModel } from './models.ts'
+import { DEFAULT_PATIENCE, patiently } from './patience.ts'
+import { makeKey, obtainIdentity } from './scep-identity.ts'
+
+/**
+ * Which device, and through which link: `link` is the token or typed code of an enrollment link at the server `url`. What is
+ * not said of the device is the first model, and a random serial number. `key` saves the time of making one (RSA).
+ */
+export interface EnrollOptions extends DeviceOptions, StateChoices {
+  url: string
+  link: string
+  model?: DeviceModel | undefined
+  serialNumber?: string | undefined
+  udid?: string | undefined
+  key?: KeyObject | undefined
+}
+
+/**
+ * Enrolls a device as a person with a phone would: fetches the profile, gets an identity by SCEP, checks in, and hears pushes.
+ * Rejects with EnrollmentRefused, or with the error of a connection that stays broken.
+ */
+export async function enrollDevice(o: EnrollOptions): Promise<SimulatedDevice> {
+  const hardware = makeHardware(o.model ?? (MODELS[0] as DeviceModel), o.serialNumber ?? randomSerialNumber(), o.udid)
+  const device = new SimulatedDevice(await prepare(o, hardware), o)
+  try {
+    await device.checkIn()
+    return device
+  } catch (error) {
+    await device.stop()
+    throw error
+  }
+}
+
+// Enough for a server that restarts; a person would give up too.
+const ATTEMPTS = 6
+
+/** Everything up to the first check-in. */
+async function prepare(o: EnrollOptions, hardware: Hardware): Promise<DeviceMemory> {
+  const profileXml = await ask(o, [], (deliver) => downloadProfile(deliver, o))
+  const profile = readEnrollmentProfile(profileXml)
+  const key = o.key ?? (await makeKey(profile.scep.keySize))
+  const now = o.now?.() ?? new Date()
+  const identity = await ask(o, profile.roots, (deliver) => obtainIdentity(deliver, profile.scep, key, now))
+  const memory: DeviceMemory = {
+    hardware,
+    state: freshState(hardware, o),
+    phase: 'enrolled',
+    enrollment: { profileXml, profile, identity, pushToken: await pushTokenFor(profile, o), ...freshSecrets(profile) },
+  }
+  rememberProfile(memory)
+  return memory
+}
+
+async function ask<T>(
+  o: EnrollOptions, roots: Buffer[], body: (deliver: (request: HttpRequest) => Promise<HttpAnswer>) => Promise<T>,
+): Promise<T> {
+  const client = createHttpsClient(rootsOf(roots, o.ca))
+  const patience = { ...DEFAULT_PATIENCE, ...o.patience }
+  const bounded = { ...patience, attempts: Math.min(patience.attempts, ATTEMPTS) }
+  try {
+    return await body((request) => patiently(() => client.send(request), bounded, new AbortController().signal))
+  } finally {
+    client.close()
+  }
+}
+
+/** The profile behind the link, its signature verified and taken off. Who signed it is not judged; iOS would show that. */
+async function downloadProfile(deliver: (request: HttpRequest) => Promise<HttpAnswer>, { url, link }: EnrollOptions): Promise<Buffer> {
+  const answer = await deliver({ method: 'GET', url: `${url.replace(/\/+$/, '')}/e/${encodeURIComponent(link)}/profile` })
+  if (answer.status !== 200) throw new EnrollmentRefused('profile', answer.status, sentenceIn(answer))
+  const type = answer.headers['content-type']
+  if (!type?.startsWith('application/x-apple-aspen-config')) throw new EnrollmentRefused('profile', undefined, `${type ?? 'nothing'} is no profile`)
+  try {
+    return verifyAttached(answer.body).content
+  } catch (error) {
+    throw error instanceof WireError ? new EnrollmentRefused('profile', undefined, `its signature is bad (${error.message})`) : error
+  }
+}
+
+/** What the page that refuses says to the person: its first paragraph. */
+function sentenceIn({ headers, body }: HttpAnswer): string | undefined {
+  if (!headers['content-type']?.startsWith('text/html')) return undefined
+  return /<p>([^<]{1,300})<\/p>/.exec(body.toString())?.[1]
+}
+
+/** Without a push service any token will do: nobody ever pushes to it with success. */
+function pushTokenFor(profile: EnrollmentProfile, { apns }: EnrollOptions): Promise<Buffer> {
+  return apns ? apns.register(profile.topic) : Promise.resolve(randomBytes(32))
+}
