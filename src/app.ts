@@ -11,7 +11,9 @@ import { registerEnrollmentAttempts, registerEnrollmentLinks } from './features/
 import { registerDevices } from './features/enrollments/index.ts'
 import { defaultTopic, registerPushCertificates } from './features/push/index.ts'
 import { adminDoor } from './doors/admin/index.ts'
+import { speak } from './doors/admin/speech.ts'
 import { deviceDoor, type DeviceDoorParts } from './doors/device/index.ts'
+import { refuse } from './doors/device/speech.ts'
 import { healthDoor, type HealthState } from './doors/health.ts'
 import { pageDoor } from './doors/pages/index.ts'
 import type { ServerTls } from './tls.ts'
@@ -29,12 +31,18 @@ const MAX_HEADER = 64 * 1024
 
 /** One listener's application: the doors that open on it. Without `tls` it speaks plain HTTP. */
 export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tls: ServerTls | undefined): FastifyInstance {
+  const sayToPeople = speak(deps)
   const options: FastifyHttpOptions<Server> = {
     serverFactory: (handler) => listenerFor(handler, tls),
     trustProxy: deps.config.trustedProxies.length > 0 ? deps.config.trustedProxies : false,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     forceCloseConnections: 'idle',
     clientErrorHandler: hangUp,
+    frameworkErrors: (error, request, reply) => {
+      // A URL that cannot be read belongs to no door yet.
+      if (request.url.startsWith('/api/')) sayToPeople(error, request, reply)
+      else void refuse(deps.log, error, request, reply)
+    },
     bodyLimit: 1024 * 1024,
   }
   const app = fastify(options)

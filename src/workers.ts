@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Deps } from './base/deps.ts'
 import { NUDGE as JOBS_NUDGE, runErrands } from './base/jobs.ts'
 import { startListening, startLoop } from './base/loops.ts'
+import { forgetOldFailures } from './base/throttle.ts'
 import { expireDue } from './features/commands/index.ts'
 import { learn } from './features/inventory/index.ts'
 import { NUDGE as PUSH_NUDGE, openClients, sendDue, sweepSilent, type ApnsAddress } from './features/push/index.ts'
@@ -50,12 +51,12 @@ function paced(perSecond: number): () => Promise<void> {
 
 const FORGET = {
   name: 'answers_forget',
-  text: `with old_answers as (delete from idempotency_keys where created_at < now() - interval '24 hours'),
-      old_tries as (delete from throttles where window_started_at < now() - interval '1 day')
+  text: `with old_answers as (delete from idempotency_keys where created_at < now() - interval '24 hours')
     delete from setup_tokens where expires_at < now() - interval '1 day'`,
 }
 
 /** Answers to retries, counted failures and setup tokens that no longer matter. */
 async function forgetOldAnswers(deps: Deps): Promise<void> {
   await deps.db.read.rows(FORGET, [])
+  await forgetOldFailures(deps.db.read)
 }

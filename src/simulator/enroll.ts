@@ -25,6 +25,8 @@ export interface EnrollOptions extends DeviceOptions, StateChoices {
   serialNumber?: string | undefined
   udid?: string | undefined
   key?: KeyObject | undefined
+  /** Ends an enrollment that is not finished yet. */
+  signal?: AbortSignal | undefined
 }
 
 /**
@@ -34,17 +36,22 @@ export interface EnrollOptions extends DeviceOptions, StateChoices {
 export async function enrollDevice(o: EnrollOptions): Promise<SimulatedDevice> {
   const hardware = makeHardware(o.model ?? (MODELS[0] as DeviceModel), o.serialNumber ?? randomSerialNumber(), o.udid)
   const device = new SimulatedDevice(await prepare(o, hardware), o)
+  const giveUp = () => device.link.close()
+  o.signal?.addEventListener('abort', giveUp)
   try {
+    o.signal?.throwIfAborted()
     await device.checkIn()
     return device
   } catch (error) {
     await device.stop()
     throw error
+  } finally {
+    o.signal?.removeEventListener('abort', giveUp)
   }
 }
 
-// Enough for a server that restarts; a person would give up too.
-const ATTEMPTS = 6
+// A person would give up too.
+const ATTEMPTS = 3
 
 /** Everything up to the first check-in. */
 async function prepare(o: EnrollOptions, hardware: Hardware): Promise<DeviceMemory> {
@@ -70,7 +77,7 @@ async function ask<T>(
   const patience = { ...DEFAULT_PATIENCE, ...o.patience }
   const bounded = { ...patience, attempts: Math.min(patience.attempts, ATTEMPTS) }
   try {
-    return await body((request) => patiently(() => client.send(request), bounded, new AbortController().signal))
+    return await body((request) => patiently(() => client.send(request), bounded, o.signal ?? new AbortController().signal))
   } finally {
     client.close()
   }

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { connectApnsListener, type ApnsListenerOptions } from './apns-listener.ts'
+import { connectApnsListener, type ApnsListener, type ApnsListenerOptions } from './apns-listener.ts'
 import type { Behaviour } from './behaviour.ts'
 import type { DeviceOptions, SimulatedDevice } from './device.ts'
 import { resumeDevice, saveDevice, type SavedDevice } from './device-save.ts'
@@ -31,6 +31,8 @@ export interface FleetOptions extends FleetPlace {
   serials?: readonly string[] | undefined
   keys?: readonly KeyObject[] | undefined
   supervised?: boolean | ((index: number) => boolean) | undefined
+  /** Ends the enrolling; what is enrolled by then goes on. */
+  signal?: AbortSignal | undefined
 }
 
 export type FleetEvent =
@@ -56,10 +58,10 @@ export async function startFleet(o: FleetOptions): Promise<Fleet> {
   const fleet = await openFleet(o)
   const indexes = Array.from({ length: o.count }, (_, index) => index)
   await inParallel(o.concurrency ?? 4, indexes, async (index) => {
-    if (fleet.failures.some(isLinkRefused)) return
-    await fleet.add(index, (common) => enrollDevice({ url: o.url, link: o.link, ...choicesFor(o, index), ...common }))
+    if (o.signal?.aborted || fleet.failures.some(isLinkRefused)) return
+    await fleet.add(index, (common) => enrollDevice({ url: o.url, link: o.link, signal: o.signal, ...choicesFor(o, index), ...common }))
   })
-  if (fleet.devices.length > 0 || o.count === 0) return fleet
+  if (fleet.devices.length > 0 || fleet.failures.length === 0) return fleet
   await fleet.stop()
   throw fleet.failures[0]
 }
@@ -77,7 +79,7 @@ interface OpenFleet extends Fleet {
 
 /** A fleet without devices yet. */
 async function openFleet({ ca, apns: address, behaviour, patience, log }: FleetPlace): Promise<OpenFleet> {
-  const apns = address && (await connectApnsListener(address))
+  const apns = address && (await connectApns(address))
   const devices: SimulatedDevice[] = []
   const failures: unknown[] = []
   return {
@@ -100,6 +102,15 @@ async function openFleet({ ca, apns: address, behaviour, patience, log }: FleetP
       await Promise.all(devices.map((device) => device.stop()))
       await apns?.close()
     },
+  }
+}
+
+async function connectApns(address: ApnsListenerOptions): Promise<ApnsListener> {
+  try {
+    return await connectApnsListener(address)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new Error(`there is no stand-in for Apple's push service at ${address.host}:${address.port} (${why})`, { cause })
   }
 }
 

@@ -193,6 +193,19 @@ describe('a simulated device', () => {
     expect(await second.holds(1)).toEqual(['after'])
   })
 
+  it('that listens over a new connection is not disturbed when the old one goes', async () => {
+    const standIn = await apns()
+    const [old, fresh] = [await listener(standIn), await listener(standIn)]
+    const [first, second] = [inbox(), inbox()]
+    const token = await old.register(TOPIC)
+    await old.listen(token, first.onPush)
+    await fresh.listen(token, second.onPush)
+    await old.unlisten(token)
+    await pusher(standIn)(token, 'magic')
+    expect(await second.holds(1)).toEqual(['magic'])
+    expect(first.magics).toEqual([])
+  })
+
   it('that went offline before it was online loses nothing', async () => {
     const standIn = await apns()
     const devices = await listener(standIn)
@@ -203,6 +216,7 @@ describe('a simulated device', () => {
     await expect(listening).rejects.toThrow('went offline')
     await left
     await pusher(standIn)(token, 'kept')
+    await devices.unlisten(token) // its answer comes after whatever was on the way
     await devices.listen(token, second.onPush)
     expect(await second.holds(1)).toEqual(['kept'])
     expect(first.magics).toEqual([])

@@ -42,20 +42,23 @@ export interface TestServerOptions {
   db?: FreshDatabase
   /** Without it no push certificate is uploaded. */
   pushCertificate?: boolean
+  /** A server already running: this one becomes a second process on its database, with its keys and its stand-in. */
+  beside?: TestServer
 }
 
 /** Starts one with an API key (KEY) and a push certificate of the stand-in's for TOPIC. */
 export async function startBramley(o: TestServerOptions = {}): Promise<TestServer> {
   const dataFolder = mkdtempSync(join(inject('runFolder'), 'bramley-'))
-  const db = o.db ?? (await freshDatabase())
-  const apns = await startApnsStandIn()
+  const db = o.beside?.db ?? o.db ?? (await freshDatabase())
+  const apns = o.beside?.apns ?? (await startApnsStandIn())
   const logs: Record<string, unknown>[] = []
-  const running = await serve(configOf(dataFolder, db.url, apns, o.settings), {
+  const shared = o.beside && { BRAMLEY_SECRET_KEY_FILE: join(o.beside.dataFolder, 'secret.key'), BRAMLEY_PUBLIC_URL: o.beside.url }
+  const running = await serve(configOf(dataFolder, db.url, apns, { ...shared, ...o.settings }), {
     log: pino({ level: 'debug' }, { write: (line: string) => void logs.push(JSON.parse(line)) }),
     say: () => undefined,
   })
-  const server = dress(running, { dataFolder, db, apns, logs })
-  if (o.pushCertificate !== false) await uploadPushCertificate(server, apns)
+  const server = dress(running, { dataFolder, db, apns, logs }, o.beside === undefined)
+  if (o.pushCertificate !== false && !o.beside) await uploadPushCertificate(server, apns)
   return server
 }
 
@@ -85,7 +88,7 @@ export function uploadPushCertificate(server: Pick<TestServer, 'api'>, apns: Apn
   return server.api('POST', '/push-certificates', { certificate: certificatePem, key: keyPem })
 }
 
-function dress(running: Running, parts: Pick<TestServer, 'dataFolder' | 'db' | 'apns' | 'logs'>): TestServer {
+function dress(running: Running, parts: Pick<TestServer, 'dataFolder' | 'db' | 'apns' | 'logs'>, owns: boolean): TestServer {
   const { config } = running
   const url = `https://127.0.0.1:${config.listen.port}`
   const httpUrl = `http://127.0.0.1:${config.httpListen?.port ?? 0}`
@@ -106,8 +109,8 @@ function dress(running: Running, parts: Pick<TestServer, 'dataFolder' | 'db' | '
     async stop() {
       agent.destroy()
       await running.close()
-      await parts.apns.close()
-      await parts.db.drop()
+      if (owns) await parts.apns.close()
+      if (owns) await parts.db.drop()
       rmSync(parts.dataFolder, { recursive: true, force: true })
     },
   }

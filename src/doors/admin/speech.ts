@@ -17,7 +17,7 @@ declare module 'fastify' {
  * server, for URLs that no route gets to see.
  */
 export function speak(deps: Deps) {
-  return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const problem = problemOf(error)
     if (problem.status >= 500) logFault(deps, problem, request)
     request.refusedAs = problem.code
@@ -26,7 +26,7 @@ export function speak(deps: Deps) {
     if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
     // As text: a response schema of the route must not take members away.
     const text = JSON.stringify(documentOf(deps, problem, request))
-    return reply.code(problem.status).type('application/problem+json').send(text)
+    void reply.code(problem.status).type('application/problem+json').send(text)
   }
 }
 

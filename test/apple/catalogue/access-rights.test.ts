@@ -1,14 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { checkCommand, type CommandFinding, type DeviceFacts } from '../../../src/apple/catalogue/check-command.ts'
+import { checkCommand, type CommandFinding } from '../../../src/apple/catalogue/check-command.ts'
 import type { PlistDict } from '../../../src/apple/wire/plist.ts'
+import { mac, of, queries, setting, supervised } from './devices.ts'
 
 const data = Buffer.from('x')
-const iphone: DeviceFacts = {
-  platform: 'ios', osVersion: '18.1', supervised: true, accessRights: 8191, channel: 'device', userEnrollment: false,
-}
-
-const of = (RequestType: string, keys: PlistDict = {}): PlistDict => ({ ...keys, RequestType })
-const query = (name: string) => of('DeviceInformation', { Queries: [name] })
 const app = { Identifier: 'com.example.app' }
 const apps = { Identifiers: ['com.example.app'] }
 
@@ -22,8 +17,8 @@ const gated: [bit: number, level: CommandFinding['level'], commands: PlistDict[]
     of('ShutDownDevice'),
   ]],
   [8, 'refusal', [of('EraseDevice')]],
-  [16, 'warning', [query('DeviceName'), query('DeviceCapacity'), query('SerialNumber'), query('OSVersion')]],
-  [32, 'warning', [query('PhoneNumber'), query('ICCID'), query('WiFiMAC'), query('BluetoothMAC')]],
+  [16, 'warning', [queries('DeviceName'), queries('DeviceCapacity'), queries('SerialNumber'), queries('OSVersion')]],
+  [32, 'warning', [queries('PhoneNumber'), queries('ICCID'), queries('WiFiMAC'), queries('BluetoothMAC')]],
   [64, 'refusal', [of('ProvisioningProfileList')]],
   [128, 'refusal', [
     of('InstallProvisioningProfile', { ProvisioningProfile: data }), of('RemoveProvisioningProfile', { UUID: 'x' }),
@@ -45,28 +40,26 @@ const gated: [bit: number, level: CommandFinding['level'], commands: PlistDict[]
 
 describe.each(gated)('the right %i', (bit, level, commands) => {
   it.each(commands)('is all that $RequestType needs', (command) => {
-    expect(checkCommand(command, { ...iphone, accessRights: bit })).toEqual([])
+    expect(checkCommand(command, { ...supervised, accessRights: bit })).toEqual([])
   })
 
   it.each(commands)('is what $RequestType cannot do without', (command) => {
-    const findings = checkCommand(command, { ...iphone, accessRights: 8191 - bit })
+    const findings = checkCommand(command, { ...supervised, accessRights: 8191 - bit })
     expect(findings).toMatchObject([{ level, code: 'access_right', requires: 'access_right' }])
     expect(findings[0]?.detail).toContain(`(${bit})`)
   })
 })
 
-describe('of the settings', () => {
-  it.each([['DataRoaming', 32], ['VoiceRoaming', 32], ['PersonalHotspot', 32], ['Bluetooth', 32]])('%s needs %i too', (item, bit) => {
-    const command = of('Settings', { Settings: [{ Item: item, Enabled: true }] })
-    expect(checkCommand(command, { ...iphone, accessRights: 2048 })).toMatchObject([{ level: 'refusal', code: 'access_right' }])
-    expect(checkCommand(command, { ...iphone, accessRights: 2048 + bit })).toEqual([])
-  })
-
-  it.each(['ApplicationConfiguration', 'ApplicationAttributes'])('%s needs 4096 too', (item) => {
-    const command = of('Settings', { Settings: [{ Item: item, ...app }] })
-    expect(checkCommand(command, { ...iphone, accessRights: 2048 })).toMatchObject([{ level: 'refusal', code: 'access_right' }])
-    expect(checkCommand(command, { ...iphone, accessRights: 2048 + 4096 })).toEqual([])
-  })
+it.each([
+  ['DataRoaming', 32], ['VoiceRoaming', 32], ['PersonalHotspot', 32], ['Bluetooth', 32],
+  ['ApplicationConfiguration', 4096], ['ApplicationAttributes', 4096],
+])('the setting %s needs %i besides 2048', (item, bit) => {
+  const command = setting(item, bit === 32 ? { Enabled: true } : app)
+  const without = checkCommand(command, { ...supervised, accessRights: 8191 - bit })
+  expect(without).toMatchObject([{ level: 'refusal', code: 'access_right', pointer: '/Settings/0' }])
+  expect(checkCommand(command, { ...supervised, accessRights: 2048 + bit })).toEqual([])
+  const alone = checkCommand(command, { ...supervised, accessRights: bit })
+  expect(alone).toMatchObject([{ level: 'refusal', code: 'access_right', pointer: '' }])
 })
 
 it.each<PlistDict>([
@@ -75,10 +68,9 @@ it.each<PlistDict>([
   of('ClearRestrictionsPassword'), of('StopMirroring'), of('DeviceConfigured'),
   of('DeclarativeManagement'),
 ])('$RequestType needs no right', (command) => {
-  expect(checkCommand(command, { ...iphone, accessRights: 0, automatedEnrollment: true })).toEqual([])
+  expect(checkCommand(command, { ...supervised, accessRights: 0, automatedEnrollment: true })).toEqual([])
 })
 
 it('a Mac needs no right for its update commands', () => {
-  const mac: DeviceFacts = { ...iphone, platform: 'macos', osVersion: '15.1', accessRights: 0 }
-  expect(checkCommand(of('OSUpdateStatus'), mac)).toEqual([])
+  expect(checkCommand(of('OSUpdateStatus'), { ...mac, accessRights: 0 })).toEqual([])
 })

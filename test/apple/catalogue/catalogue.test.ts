@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { commands, rights, type KeySchema, type Limits, type Placed } from '../../../src/apple/catalogue/catalogue.ts'
 import { checkCommand, type DeviceFacts } from '../../../src/apple/catalogue/check-command.ts'
-import { typeInWords } from '../../../src/apple/catalogue/value-kind.ts'
 import type { PlistDict, PlistValue } from '../../../src/apple/wire/plist.ts'
 
 const PLATFORMS = ['iOS', 'macOS', 'tvOS', 'visionOS', 'watchOS']
@@ -11,11 +10,16 @@ const SAMPLES: Record<string, PlistValue> = {
 
 /** The newest device that has it, with everything it asks for. */
 function fitting(platform: string, limits: Limits): DeviceFacts {
+  const forUsers = limits.sharedIpad === 'userChannel' || limits.channels?.includes('device') === false
   const end = limits.removed === undefined ? '27.0' : `${Number.parseInt(limits.removed, 10) - 1}.9`
   return {
-    platform: platform === 'iOS' ? 'ipados' : platform.toLowerCase(), osVersion: end, supervised: true, accessRights: 8191,
-    channel: limits.channels?.includes('device') === false || limits.sharedIpad === 'userChannel' ? 'user' : 'device',
-    userEnrollment: false, automatedEnrollment: true,
+    platform: platform === 'iOS' ? 'ipados' : platform.toLowerCase(),
+    osVersion: end,
+    supervised: true,
+    accessRights: 8191,
+    channel: forUsers ? 'user' : 'device',
+    userEnrollment: false,
+    automatedEnrollment: true,
     sharedIpad: limits.sharedIpad === 'required' || limits.sharedIpad === 'userChannel',
   }
 }
@@ -34,7 +38,7 @@ function sample(schema: KeySchema, platform: string): PlistValue {
 const everyCommand = [...commands].flatMap(([type, schema]) =>
   Object.entries(schema.on).map(([platform, limits]) => ({ type, platform, limits, schema })))
 
-it.each(everyCommand)('lets the smallest $type through to a fitting $platform', ({ type, platform, limits, schema }) => {
+it.each(everyCommand)('lets the least $type through to a fitting $platform', ({ type, platform, limits, schema }) => {
   const [one] = schema.needsOne ?? []
   const extra = one === undefined ? {} : { [one]: sample(schema.keys[one]!, platform) }
   const command = { ...minimal(schema.keys, platform), ...extra, RequestType: type }
@@ -42,10 +46,11 @@ it.each(everyCommand)('lets the smallest $type through to a fitting $platform', 
 })
 
 const settings = commands.get('Settings')!
-const everySetting = Object.entries(settings.keys['Settings']!.items!.variants!).flatMap(([item, variant]) =>
+const variants = settings.keys['Settings']!.items!.variants!
+const everySetting = Object.entries(variants).flatMap(([item, variant]) =>
   PLATFORMS.filter((platform) => !variant.notOn?.includes(platform)).map((platform) => ({ item, platform, variant })))
 
-it.each(everySetting)('lets the smallest setting $item through to a fitting $platform', ({ item, platform, variant }) => {
+it.each(everySetting)('lets the setting $item through to a fitting $platform', ({ item, platform, variant }) => {
   const limits = { ...settings.on[platform], ...variant.on?.[platform] }
   const command = { RequestType: 'Settings', Settings: [{ ...minimal(variant.keys, platform), Item: item }] }
   expect(checkCommand(command, fitting(platform, limits))).toEqual([])
@@ -73,27 +78,33 @@ function* parts(schema: KeySchema): Generator<Placed & Partial<KeySchema>> {
   for (const variant of Object.values(variants)) yield* parts({ ...variant, type: 'dictionary' })
 }
 
-const everyPart = [...commands.values()].flatMap((schema) => Object.values(schema.keys).flatMap((key) => [...parts(key)]))
-const everyLimit = [...commands.values(), ...everyPart].flatMap(({ on = {} }) => Object.values(on))
+const everyKey = [...commands.values()].flatMap(({ keys }) => Object.values(keys))
+const everyPart = everyKey.flatMap((key) => [...parts(key)])
+const everywhere = [...commands.values(), ...everyPart]
+const everyLimit = everywhere.flatMap(({ on = {} }) => Object.values(on))
 
 describe('the data uses only words the interpreter knows', () => {
+  const strange = (words: string[], known: string[]) => words.filter((word) => !known.includes(word))
+
   it('for platforms', () => {
-    const used = [...commands.values(), ...everyPart].flatMap(({ on = {} }) => Object.keys(on))
-    expect(new Set([...used, ...everyPart.flatMap(({ notOn = [] }) => notOn)])).toEqual(new Set(PLATFORMS))
+    expect(strange(everywhere.flatMap(({ on = {} }) => Object.keys(on)), PLATFORMS)).toEqual([])
+    expect(strange(everyPart.flatMap(({ notOn = [] }) => notOn), PLATFORMS)).toEqual([])
   })
 
   it('for rights, channels and modes', () => {
-    expect(everyLimit.flatMap(({ right = [] }) => right).filter((right) => !Object.hasOwn(rights, right))).toEqual([])
-    expect(new Set(everyLimit.flatMap(({ channels = [] }) => channels))).toEqual(new Set(['device', 'user']))
-    expect(new Set(everyLimit.flatMap(({ sharedIpad = [] }) => sharedIpad)))
-      .toEqual(new Set(['allowed', 'required', 'forbidden', 'ignored', 'userChannel']))
-    expect(new Set(everyLimit.flatMap(({ userEnrollment = [] }) => userEnrollment))).toEqual(new Set(['allowed', 'forbidden']))
+    const shared = ['allowed', 'required', 'forbidden', 'ignored', 'userChannel']
+    expect(strange(everyLimit.flatMap(({ right = [] }) => right), Object.keys(rights))).toEqual([])
+    expect(strange(everyLimit.flatMap(({ channels = [] }) => channels), ['device', 'user'])).toEqual([])
+    expect(strange(everyLimit.flatMap(({ sharedIpad = [] }) => sharedIpad), shared)).toEqual([])
+    const personal = everyLimit.flatMap(({ userEnrollment = [] }) => userEnrollment)
+    expect(strange(personal, ['allowed', 'forbidden'])).toEqual([])
   })
 
   it('for the names of limits', () => {
-    expect(new Set(everyLimit.flatMap((limits) => Object.keys(limits)))).toEqual(new Set([
-      'introduced', 'removed', 'right', 'rightWaivedFor', 'supervised', 'automatedEnrollment', 'channels', 'sharedIpad', 'userEnrollment',
-    ]))
+    expect(strange(everyLimit.flatMap((limits) => Object.keys(limits)), [
+      'introduced', 'removed', 'right', 'rightWaivedFor', 'supervised', 'automatedEnrollment', 'channels', 'sharedIpad',
+      'userEnrollment',
+    ])).toEqual([])
   })
 
   it('for versions', () => {
@@ -101,18 +112,29 @@ describe('the data uses only words the interpreter knows', () => {
     expect(versions.filter((version) => !/^\d+(\.\d+){1,2}$/.test(version))).toEqual([])
   })
 
-  it('for types, and a list of elements or keys only where it belongs', () => {
-    const types = everyPart.flatMap(({ type = [] }) => type)
-    expect(types.filter((type) => type !== 'any' && typeInWords(type) === type)).toEqual([])
-    expect(everyPart.filter(({ type, items }) => items !== undefined && type !== 'array')).toEqual([])
-    expect(everyPart.filter(({ type, keys }) => type !== undefined && keys !== undefined && type !== 'dictionary')).toEqual([])
+  it('for types', () => {
+    const known = ['string', 'boolean', 'integer', 'real', 'data', 'date', 'array', 'dictionary', 'any']
+    expect(strange(everyPart.flatMap(({ type = [] }) => type), known)).toEqual([])
   })
 
-  it('for what is said of a key', () => {
-    expect(new Set(everyPart.flatMap((part) => Object.keys(part)))).toEqual(new Set([
-      'type', 'required', 'enum', 'values', 'notOn', 'on', 'keys', 'items', 'names', 'tag', 'variants',
-    ]))
+  it('for what is said of a command or of a key', () => {
+    const ofCommands = [...commands.values()].flatMap((schema) => Object.keys(schema))
+    expect(strange(ofCommands, ['on', 'needsOne', 'keys'])).toEqual([])
+    expect(strange(everyPart.flatMap((part) => Object.keys(part)), [
+      'type', 'required', 'enum', 'values', 'range', 'notOn', 'on', 'keys', 'items', 'names', 'tag', 'variants',
+    ])).toEqual([])
   })
+
+  it('with elements only in arrays, and keys only in dictionaries', () => {
+    expect(everyPart.filter(({ type, items }) => items && type !== 'array')).toEqual([])
+    const withKeys = everyPart.filter(({ type, keys, tag }) => type !== undefined && (keys ?? tag) !== undefined)
+    expect(withKeys.filter(({ type }) => type !== 'dictionary')).toEqual([])
+  })
+})
+
+it('every command has at least one platform, and each says on which channels', () => {
+  const onEach = [...commands.values()].map(({ on }) => Object.values(on))
+  expect(onEach.filter((limits) => limits.length === 0 || limits.some(({ channels }) => !channels?.length))).toEqual([])
 })
 
 it('has the thirteen rights, which are all the bits of 8191', () => {

@@ -1,115 +1,94 @@
 import { describe, expect, it } from 'vitest'
-import { checkCommand, commandTypes, type CommandFinding, type DeviceFacts } from '../../../src/apple/catalogue/check-command.ts'
+import {
+  checkCommand, commandTypes, type CommandFinding, type DeviceFacts,
+} from '../../../src/apple/catalogue/check-command.ts'
 import type { PlistDict } from '../../../src/apple/wire/plist.ts'
-
-const iphone: DeviceFacts = {
-  platform: 'ios', osVersion: '18.1', supervised: false, accessRights: 8191, channel: 'device', userEnrollment: false,
-}
-const supervised = { ...iphone, supervised: true }
-const ipad: DeviceFacts = { ...supervised, platform: 'ipados' }
-const mac: DeviceFacts = { ...supervised, platform: 'macos', osVersion: '15.1' }
-const byod: DeviceFacts = { ...iphone, userEnrollment: true, accessRights: null }
+import { byod, found, iphone, ipad, mac, of, queries, setting, supervised } from './devices.ts'
 
 const data = Buffer.from('x')
 
-/** What was found, as `refusal os_version /Key`. */
-function found(command: PlistDict | string, device: DeviceFacts): string[] {
-  const findings = checkCommand(typeof command === 'string' ? { RequestType: command } : command, device)
-  return findings.map(({ level, code, pointer }) => `${level} ${code} ${pointer}`)
-}
-
-function only(command: PlistDict, device: DeviceFacts): CommandFinding {
-  const findings = checkCommand(command, device)
-  expect(findings).toHaveLength(1)
-  return findings[0]!
-}
-
-const setting = (item: PlistDict): PlistDict => ({ RequestType: 'Settings', Settings: [item] })
-const queries = (...names: string[]): PlistDict => ({ RequestType: 'DeviceInformation', Queries: names })
+type Row = [story: string, command: PlistDict, device: DeviceFacts, finding: string]
 
 describe('what can never work is refused', () => {
-  it.each<[string, PlistDict | string, DeviceFacts, string[]]>([
-    ['a command nobody knows', 'MakeCoffee', iphone, ['refusal unknown_request_type /RequestType']],
-    ['a command named like a property of every object', 'constructor', iphone, ['refusal unknown_request_type /RequestType']],
-    ['a command without a name', {}, iphone, ['refusal missing_key /RequestType']],
-    ['a name that is no string', { RequestType: 7 }, iphone, ['refusal wrong_type /RequestType']],
-    ['a command of another platform', 'RotateFileVaultKey', iphone, ['refusal platform ']],
-    ['an OS that is too old', 'DeclarativeManagement', { ...iphone, osVersion: '14.8.1' }, ['refusal os_version ']],
-    ['an OS that no longer has it', 'OSUpdateStatus', { ...supervised, osVersion: '27.0' }, ['refusal os_version ']],
-    ['a device that is not supervised', 'RestartDevice', iphone, ['refusal supervision ']],
-    ['a Mac that did not come through Automated Device Enrollment', 'AccountConfiguration',
-      { ...mac, automatedEnrollment: false }, ['refusal automated_enrollment ']],
-    ['an unsupervised device where Automated Device Enrollment is needed', 'AccountConfiguration',
-      { ...mac, supervised: false }, ['refusal automated_enrollment ']],
-    ['a right that was not granted', 'DeviceLock', { ...iphone, accessRights: 8191 - 4 }, ['refusal access_right ']],
-    ['User Enrollment', 'EraseDevice', byod, ['refusal user_enrollment ']],
-    ['the device channel of a Mac for a command of its users', 'NSExtensionMappings', mac, ['refusal channel ']],
-    ['the user channel for a command of the device', 'EraseDevice', { ...mac, channel: 'user' }, ['refusal channel ']],
-    ['a required key that is missing', 'InstallProfile', iphone, ['refusal missing_key /Payload']],
-    ['none of the keys of which one is needed', 'EnableLostMode', supervised, ['refusal missing_key /Message']],
-    ['a key of the wrong type', { RequestType: 'InstallProfile', Payload: 'PD94' }, iphone, ['refusal wrong_type /Payload']],
-    ['a string for a boolean', { RequestType: 'ProfileList', ManagedOnly: 'true' }, iphone, ['refusal wrong_type /ManagedOnly']],
-    ['a value Apple does not have', { RequestType: 'EraseDevice', ObliterationBehavior: 'Maybe' }, mac,
-      ['refusal wrong_value /ObliterationBehavior']],
-    ['a wrong type inside an array', queries('Model', 'OSVersion').RequestType === undefined ? '' :
-      { RequestType: 'DeviceInformation', Queries: ['Model', 7] }, iphone, ['refusal wrong_type /Queries/1']],
-    ['a missing key inside a dictionary', { RequestType: 'EraseDevice', ReturnToService: {} }, iphone,
-      ['refusal missing_key /ReturnToService/Enabled']],
-  ])('%s', (_, command, device, expected) => {
-    expect(found(command, device)).toEqual(expected)
+  it.each<Row>([
+    ['a command nobody knows', of('MakeCoffee'), iphone, 'unknown_request_type /RequestType'],
+    ['a command named like a property of every object', of('constructor'), iphone, 'unknown_request_type /RequestType'],
+    ['a command without a name', {}, iphone, 'missing_key /RequestType'],
+    ['a name that is no string', { RequestType: 7 }, iphone, 'wrong_type /RequestType'],
+    ['a command of another platform', of('RotateFileVaultKey'), iphone, 'platform '],
+    ['an OS that is too old', of('DeclarativeManagement'), { ...iphone, osVersion: '14.8.1' }, 'os_version '],
+    ['an OS that no longer has it', of('OSUpdateStatus'), { ...supervised, osVersion: '27.0' }, 'os_version '],
+    ['a device that is not supervised', of('RestartDevice'), iphone, 'supervision '],
+    ['a Mac that was enrolled by hand', of('AccountConfiguration'), { ...mac, automatedEnrollment: false },
+      'automated_enrollment '],
+    ['Automated Device Enrollment of a Mac that is not supervised', of('AccountConfiguration'),
+      { ...mac, supervised: false }, 'automated_enrollment '],
+    ['a right that was not granted', of('DeviceLock'), { ...iphone, accessRights: 8191 - 4 }, 'access_right '],
+    ['User Enrollment', of('EraseDevice'), byod, 'user_enrollment '],
+    ['the device channel for a command to a user', of('NSExtensionMappings'), mac, 'channel '],
+    ['the user channel for a command to the device', of('EraseDevice'), { ...mac, channel: 'user' }, 'channel '],
+    ['a required key that is missing', of('InstallProfile'), iphone, 'missing_key /Payload'],
+    ['none of the keys of which one is needed', of('EnableLostMode'), supervised, 'missing_key /Message'],
+    ['a string for data', of('InstallProfile', { Payload: 'PD94' }), iphone, 'wrong_type /Payload'],
+    ['a string for a boolean', of('ProfileList', { ManagedOnly: 'true' }), iphone, 'wrong_type /ManagedOnly'],
+    ['a number among strings', of('DeviceInformation', { Queries: ['Model', 7] }), iphone, 'wrong_type /Queries/1'],
+    ['a value Apple does not have', of('EraseDevice', { ObliterationBehavior: 'Maybe' }), mac,
+      'wrong_value /ObliterationBehavior'],
+    ['a missing key inside a dictionary', of('EraseDevice', { ReturnToService: {} }), iphone,
+      'missing_key /ReturnToService/Enabled'],
+  ])('%s', (_, command, device, finding) => {
+    expect(found(command, device)).toEqual([`refusal ${finding}`])
   })
 })
 
 describe('what may work in part is a warning', () => {
-  it.each<[string, PlistDict | string, DeviceFacts, string[]]>([
-    ['a key nobody knows', { RequestType: 'DeviceLock', Mesage: 'Hi' }, iphone, ['warning unknown_key /Mesage']],
-    ['a key named like a property of every object', { RequestType: 'DeviceLock', toString: 'x' }, iphone, ['warning unknown_key /toString']],
-    ['a key with a slash and a tilde', { RequestType: 'DeviceLock', 'a/b~c': 1 }, iphone, ['warning unknown_key /a~1b~0c']],
-    ['a key of another platform, whatever it holds', { RequestType: 'EraseDevice', PIN: 123456 }, iphone, ['warning platform /PIN']],
-    ['a key of a newer OS', { RequestType: 'EraseDevice', ReturnToService: {} }, { ...iphone, osVersion: '16.7' },
-      ['warning os_version /ReturnToService']],
-    ['a key that User Enrollment forbids', { RequestType: 'InstallApplication', Identifier: 'a.b', ChangeManagementState: 'Managed' },
-      byod, ['warning user_enrollment /ChangeManagementState']],
-    ['a value that Apple does not name', { RequestType: 'InstallApplication', Identifier: 'a.b', ManagementFlags: 2 }, iphone,
-      ['warning wrong_value /ManagementFlags']],
-    ['a query nobody knows', queries('OSVersion', 'ShoeSize'), iphone, ['warning wrong_value /Queries/1']],
-    ['a query of another platform', queries('HostName'), iphone, ['warning platform /Queries/0']],
-    ['a query of a newer OS', queries('TimeZone'), { ...iphone, osVersion: '13.7' }, ['warning os_version /Queries/0']],
-    ['a query without its right', queries('OSVersion', 'WiFiMAC'), { ...iphone, accessRights: 16 }, ['warning access_right /Queries/1']],
-    ['a query that User Enrollment forbids', queries('SerialNumber'), byod, ['warning user_enrollment /Queries/0']],
-    ['a query that needs supervision', queries('AccessibilitySettings'), iphone, ['warning supervision /Queries/0']],
-    ['the removal of a profile without the right, as it may be the MDM profile', { RequestType: 'RemoveProfile', Identifier: 'a.b' },
-      { ...iphone, accessRights: 1 }, ['warning access_right ']],
-    ['supervision that is not known', 'RestartDevice', { ...iphone, supervised: null }, ['warning supervision ']],
-    ['Automated Device Enrollment that is not known', 'AccountConfiguration', mac, ['warning automated_enrollment ']],
-    ['an iPad that may be shared', 'LogOutUser', ipad, ['warning platform ']],
-  ])('%s', (_, command, device, expected) => {
-    expect(found(command, device)).toEqual(expected)
+  it.each<Row>([
+    ['a key nobody knows', of('DeviceLock', { Mesage: 'Hi' }), iphone, 'unknown_key /Mesage'],
+    ['a key that every object seems to know', of('DeviceLock', { toString: 'x' }), iphone, 'unknown_key /toString'],
+    ['a key with a slash and a tilde', of('DeviceLock', { 'a/b~c': 1 }), iphone, 'unknown_key /a~1b~0c'],
+    ['a key of another platform, whatever it holds', of('EraseDevice', { PIN: 123456 }), iphone, 'platform /PIN'],
+    ['a key of a newer OS', of('EraseDevice', { ReturnToService: {} }), { ...iphone, osVersion: '16.7' },
+      'os_version /ReturnToService'],
+    ['a key that User Enrollment forbids',
+      of('InstallApplication', { Identifier: 'a', ChangeManagementState: 'Managed' }), byod,
+      'user_enrollment /ChangeManagementState'],
+    ['a value Apple does not name', of('InstallApplication', { Identifier: 'a', ManagementFlags: 2 }), iphone,
+      'wrong_value /ManagementFlags'],
+    ['a query nobody knows', queries('OSVersion', 'ShoeSize'), iphone, 'wrong_value /Queries/1'],
+    ['a query of another platform', queries('HostName'), iphone, 'platform /Queries/0'],
+    ['a query of a newer OS', queries('TimeZone'), { ...iphone, osVersion: '13.7' }, 'os_version /Queries/0'],
+    ['a query without its right', queries('Model', 'WiFiMAC'), { ...iphone, accessRights: 16 },
+      'access_right /Queries/1'],
+    ['a query that User Enrollment forbids', queries('SerialNumber'), byod, 'user_enrollment /Queries/0'],
+    ['a query that needs supervision', queries('AccessibilitySettings'), iphone, 'supervision /Queries/0'],
+    ['the removal of what may be the MDM profile', of('RemoveProfile', { Identifier: 'a' }),
+      { ...iphone, accessRights: 1 }, 'access_right '],
+    ['supervision that is not known', of('RestartDevice'), { ...iphone, supervised: null }, 'supervision '],
+    ['Automated Device Enrollment that is not known', of('AccountConfiguration'), mac, 'automated_enrollment '],
+    ['an iPad that may be shared', of('LogOutUser'), ipad, 'platform '],
+  ])('%s', (_, command, device, finding) => {
+    expect(found(command, device)).toEqual([`warning ${finding}`])
   })
 })
 
-describe('an item of Settings is judged like a command', () => {
-  it.each<[string, PlistDict, DeviceFacts, string[]]>([
-    ['works', setting({ Item: 'DataRoaming', Enabled: true }), iphone, []],
-    ['needs a right of its own', setting({ Item: 'DataRoaming', Enabled: true }), { ...iphone, accessRights: 2048 },
-      ['refusal access_right /Settings/0']],
-    ['needs supervision', setting({ Item: 'Bluetooth', Enabled: true }), iphone, ['refusal supervision /Settings/0']],
-    ['exists on other platforms', setting({ Item: 'HostName', HostName: 'x' }), iphone, ['refusal platform /Settings/0']],
-    ['is forbidden under User Enrollment', setting({ Item: 'PersonalHotspot', Enabled: true }), byod,
-      ['refusal user_enrollment /Settings/0']],
-    ['is unknown', setting({ Item: 'Volume' }), iphone, ['refusal wrong_value /Settings/0/Item']],
-    ['is named like a property of every object', setting({ Item: 'valueOf' }), iphone, ['refusal wrong_value /Settings/0/Item']],
-    ['says not what it is', setting({ Enabled: true }), iphone, ['refusal missing_key /Settings/0/Item']],
-    ['is named by a number', setting({ Item: 1 }), iphone, ['refusal wrong_type /Settings/0/Item']],
-    ['lacks a key', setting({ Item: 'VoiceRoaming' }), iphone, ['refusal missing_key /Settings/0/Enabled']],
-    ['goes to the device channel', setting({ Item: 'MDMOptions', MDMOptions: {} }), { ...ipad, channel: 'user' },
-      ['refusal channel /Settings/0']],
-    ['goes to the user channel of a Shared iPad', setting({ Item: 'DefaultApplications' }),
-      { ...ipad, osVersion: '18.2', sharedIpad: true }, ['refusal channel /Settings/0']],
-    ['has a key the platform lacks', setting({ Item: 'SharedDeviceConfiguration', TemporarySessionTimeout: 60, QuotaSize: 1 }),
-      { ...supervised, platform: 'visionos', osVersion: '26.0' }, ['warning platform /Settings/0/QuotaSize']],
-  ])('that %s', (_, command, device, expected) => {
-    expect(found(command, device)).toEqual(expected)
+describe('an item of Settings is refused that', () => {
+  it.each<Row>([
+    ['needs a right of its own', setting('DataRoaming', { Enabled: true }), { ...iphone, accessRights: 2048 },
+      'access_right /Settings/0'],
+    ['needs supervision', setting('Bluetooth', { Enabled: true }), iphone, 'supervision /Settings/0'],
+    ['exists on other platforms only', setting('HostName', { HostName: 'x' }), iphone, 'platform /Settings/0'],
+    ['User Enrollment forbids', setting('PersonalHotspot', { Enabled: true }), byod, 'user_enrollment /Settings/0'],
+    ['nobody knows', setting('Volume'), iphone, 'wrong_value /Settings/0/Item'],
+    ['is named like a property of every object', setting('valueOf'), iphone, 'wrong_value /Settings/0/Item'],
+    ['says not what it is', of('Settings', { Settings: [{ Enabled: true }] }), iphone, 'missing_key /Settings/0/Item'],
+    ['is named by a number', of('Settings', { Settings: [{ Item: 1 }] }), iphone, 'wrong_type /Settings/0/Item'],
+    ['lacks a key', setting('VoiceRoaming'), iphone, 'missing_key /Settings/0/Enabled'],
+    ['is for the device channel', setting('MDMOptions', { MDMOptions: {} }), { ...ipad, channel: 'user' },
+      'channel /Settings/0'],
+    ['is for the users of a Shared iPad', setting('DefaultApplications'),
+      { ...ipad, osVersion: '18.2', sharedIpad: true }, 'channel /Settings/0'],
+  ])('%s', (_, command, device, finding) => {
+    expect(found(command, device)).toEqual([`refusal ${finding}`])
   })
 })
 
@@ -119,113 +98,60 @@ describe('an iPhone that is not supervised', () => {
     'ActivationLockBypassCode', 'ClearActivationLockBypassCode', 'ClearRestrictionsPassword', 'StopMirroring',
     'ScheduleOSUpdate', 'AvailableOSUpdates', 'OSUpdateStatus', 'DeviceConfigured',
   ])('is refused %s', (type) => {
-    expect(found(type, iphone)).toContain('refusal supervision ')
+    expect(found(of(type), iphone)).toContain('refusal supervision ')
   })
 
   it.each<PlistDict>([
-    { RequestType: 'DeviceLock', Message: 'Lost', PhoneNumber: '+1' }, { RequestType: 'EraseDevice', PreserveDataPlan: true },
-    { RequestType: 'InstallProfile', Payload: data }, { RequestType: 'SecurityInfo' }, { RequestType: 'ProfileList' },
-    { RequestType: 'ClearPasscode', UnlockToken: data }, queries('DeviceName', 'OSVersion', 'SerialNumber', 'WiFiMAC'),
-    { RequestType: 'RemoveProfile', Identifier: 'a.b' }, { RequestType: 'InstallApplication', iTunesStoreID: 361309726 },
+    of('DeviceLock', { Message: 'Lost', PhoneNumber: '+1' }), of('EraseDevice', { PreserveDataPlan: true }),
+    of('InstallProfile', { Payload: data }), of('RemoveProfile', { Identifier: 'a' }), of('ProfileList'),
+    of('ClearPasscode', { UnlockToken: data }), of('SecurityInfo'), of('InstallApplication', { iTunesStoreID: 361 }),
+    queries('DeviceName', 'OSVersion', 'SerialNumber', 'WiFiMAC'), setting('DataRoaming', { Enabled: true }),
   ])('is given $RequestType', (command) => {
     expect(found(command, iphone)).toEqual([])
   })
 })
 
-describe('User Enrollment', () => {
-  it.each(['EraseDevice', 'ClearPasscode', 'Restrictions', 'RestartDevice', 'EnableLostMode'])('forbids %s', (type) => {
-    expect(found(type, byod)).toContain('refusal user_enrollment ')
-  })
-
-  it('asks for no rights', () => {
-    expect(found('DeviceLock', { ...byod, accessRights: 0 })).toEqual([])
-  })
-})
-
-describe('what is not known', () => {
-  it('of the platform refuses nothing', () => {
-    expect(found('RotateFileVaultKey', { ...iphone, platform: null })).toEqual([
-      'refusal missing_key /KeyType', 'refusal missing_key /FileVaultUnlock',
-    ])
-    expect(found('RestartDevice', { ...iphone, platform: 'audioos' })).toEqual([])
-  })
-
-  it.each([null, '', 'beta', '22B83'.slice(2)])('of the version (%j) refuses nothing', (osVersion) => {
-    expect(found('TriggerEnhancedLogCollection', { ...supervised, osVersion })).toEqual(['refusal missing_key /AppleCareToken'])
-  })
-
-  it('of the rights refuses nothing', () => {
-    expect(found('DeviceLock', { ...iphone, accessRights: null })).toEqual([])
-  })
-
-  it('of supervision is no matter on a Mac', () => {
-    expect(found('EnableRemoteDesktop', { ...mac, supervised: null })).toEqual([])
-    expect(found('EnableRemoteDesktop', { ...mac, supervised: false })).toEqual(['refusal supervision '])
-  })
-})
-
-describe('platforms and versions', () => {
-  it('compares versions as versions', () => {
-    expect(found('RefreshCellularPlans', { ...iphone, osVersion: '9.3' })).toEqual(['refusal os_version '])
-    expect(found('ContentCachingInformation', { ...mac, osVersion: '10.15.10' })).toEqual([])
-    expect(found('ContentCachingInformation', { ...mac, osVersion: '10.15' })).toEqual(['refusal os_version '])
-  })
-
-  it('reads iPadOS in the entries of iOS and calls it by its name', () => {
-    const finding = only({ RequestType: 'DeclarativeManagement' }, { ...ipad, osVersion: '14.0' })
-    expect(finding.detail).toBe('DeclarativeManagement needs iPadOS 15.0 or newer, and this device has 14.0.')
-  })
-
-  it.each<[DeviceFacts, string[]]>([
-    [{ ...iphone, osVersion: '17.0' }, ['refusal platform ']],
-    [{ ...ipad, sharedIpad: true }, []],
-    [{ ...ipad, sharedIpad: false }, ['refusal platform ']],
-    [{ ...ipad, channel: 'user' }, ['refusal channel ']],
-  ])('knows a Shared iPad: %j', (device, expected) => {
-    expect(found('LogOutUser', device)).toEqual(expected)
-  })
-
-  it('keeps what a Shared iPad forbids from it alone', () => {
-    expect(found('ClearRestrictionsPassword', ipad)).toEqual([])
-    expect(found('ClearRestrictionsPassword', { ...ipad, sharedIpad: true })).toEqual(['refusal platform '])
-    expect(found({ RequestType: 'DeviceLock', Message: 'x' }, { ...ipad, sharedIpad: true })).toEqual(['warning platform /Message'])
-  })
-})
-
 describe('a finding', () => {
+  function only(command: PlistDict, device: DeviceFacts): CommandFinding {
+    const [finding, ...others] = checkCommand(command, device)
+    expect(others).toEqual([])
+    return finding ?? expect.fail('nothing was found')
+  }
+
   it('says what is missing', () => {
-    expect(only({ RequestType: 'DeviceLock' }, { ...iphone, accessRights: 3 })).toEqual({
+    expect(only(of('DeviceLock'), { ...iphone, accessRights: 3 })).toEqual({
       level: 'refusal', code: 'access_right', pointer: '', requires: 'access_right',
-      detail: 'DeviceLock needs the access right "device lock and passcode removal" (4); only a new enrollment can add it.',
+      detail: 'DeviceLock needs the access right "device lock and passcode removal" (4);'
+        + ' only a new enrollment can add it.',
     })
-    expect(only({ RequestType: 'EraseDevice' }, byod).requires).toBe('device_enrollment')
-    expect(only({ RequestType: 'EraseDevice' }, { ...mac, channel: 'user' }).requires).toBe('device_channel')
+    expect(only(of('EraseDevice'), byod).requires).toBe('device_enrollment')
+    expect(only(of('EraseDevice'), { ...mac, channel: 'user' }).requires).toBe('device_channel')
+    expect(only(of('ProfileList', { ManagedOnly: 1 }), iphone).requires).toBeUndefined()
   })
 
   it.each([
-    ['RestartDevise', 'RestartDevice'], ['LockDevice', 'DeviceLock'], ['eraseDevice', 'EraseDevice'], ['ProfilesList', 'ProfileList'],
-    ['InstallProfil', 'InstallProfile'],
+    ['RestartDevise', 'RestartDevice'], ['LockDevice', 'DeviceLock'], ['eraseDevice', 'EraseDevice'],
+    ['ProfilesList', 'ProfileList'], ['InstallProfil', 'InstallProfile'],
   ])('suggests for %s %s', (wrong, right) => {
-    expect(only({ RequestType: wrong }, iphone).detail).toContain(`Did you mean ${right}?`)
+    expect(only(of(wrong), iphone).detail).toBe(`Apple describes no command "${wrong}". Did you mean ${right}?`)
   })
 
   it('suggests nothing for a word that is like no other, and never repeats a long one', () => {
-    const detail = only({ RequestType: `${'x'.repeat(10_000)}` }, iphone).detail
-    expect(detail).not.toContain('Did you mean')
-    expect(detail.length).toBeLessThan(120)
+    expect(only(of('x'.repeat(10_000)), iphone).detail).toBe(`Apple describes no command "${'x'.repeat(64)}…".`)
   })
 
-  it('names every level at most a hundred times, and no refusal is lost among warnings', () => {
+  it('of each level comes at most a hundred times, and no refusal is lost among warnings', () => {
     const junk = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`Key${i}`, i]))
-    const levels = checkCommand({ ...junk, RequestType: 'InstallProfile', Payload: 'x' }, iphone).map(({ level }) => level)
+    const command = { ...junk, ...of('InstallProfile', { Payload: 'x' }) }
+    const levels = checkCommand(command, iphone).map(({ level }) => level)
     expect(levels.filter((level) => level === 'warning')).toHaveLength(100)
     expect(levels.filter((level) => level === 'refusal')).toHaveLength(1)
   })
 })
 
-describe('values that hold themselves or never seem to end', () => {
+describe('values without an end', () => {
   it('are not followed where anything may stand', () => {
-    const loop: PlistDict = { RequestType: 'InstallApplication', Identifier: 'a.b' }
+    const loop = of('InstallApplication', { Identifier: 'a' })
     loop['Configuration'] = loop
     expect(found(loop, iphone)).toEqual([])
   })
@@ -234,7 +160,7 @@ describe('values that hold themselves or never seem to end', () => {
     const deep: PlistDict = {}
     let inner = deep
     for (let i = 0; i < 100_000; i++) inner = inner['ReturnToService'] = {}
-    expect(found({ RequestType: 'EraseDevice', ReturnToService: deep }, iphone)).toEqual([
+    expect(found(of('EraseDevice', { ReturnToService: deep }), iphone)).toEqual([
       'refusal missing_key /ReturnToService/Enabled', 'warning unknown_key /ReturnToService/ReturnToService',
     ])
   })

@@ -32,8 +32,9 @@ describe('types', () => {
 
   it('a whole number may be larger than a double holds, and may not have a fraction', () => {
     expect(details({ type: 'integer' }, 2n ** 63n)).toEqual([])
-    expect(details({ type: 'integer' }, 1.5)).toEqual(['refusal: Key must be a whole number, not a real number.'])
-    expect(details({ type: 'integer' }, new PlistReal(1))).toEqual(['refusal: Key must be a whole number, not a real number.'])
+    for (const real of [1.5, new PlistReal(1)]) {
+      expect(details({ type: 'integer' }, real)).toEqual(['refusal: Key must be a whole number, not a real number.'])
+    }
   })
 
   it('a real number may be whole', () => {
@@ -49,7 +50,8 @@ describe('choices', () => {
   })
 
   it('outside an open list are a warning', () => {
-    expect(details({ type: 'string', values: ['a'] }, 'b')).toEqual(['warning: Key must be one of those Apple names (a), not "b".'])
+    const warning = 'warning: Key must be one of those Apple names (a), not "b".'
+    expect(details({ type: 'string', values: ['a'] }, 'b')).toEqual([warning])
   })
 
   it('outside a range are refused, at its ends not', () => {
@@ -63,7 +65,8 @@ describe('choices', () => {
 
 it('finds every wrong element, by its place', () => {
   const findings = newFindings()
-  const keys: Record<string, KeySchema> = { Keys: { type: 'array', items: { type: 'dictionary', keys: { A: { type: 'string', required: true } } } } }
+  const element = { type: 'dictionary', keys: { A: { type: 'string', required: true } } }
+  const keys = { Keys: { type: 'array', items: element } }
   checkKeys(keys, { Keys: [{ A: 'x' }, { A: 1 }, {}, 'x'] }, { name: 'Test', pointer: '/Above', device, findings })
   expect(findings.list.map(({ code, pointer }) => `${code} ${pointer}`)).toEqual([
     'wrong_type /Above/Keys/1/A', 'missing_key /Above/Keys/2/A', 'wrong_type /Above/Keys/3',
@@ -83,8 +86,9 @@ it('asks for no required key that the device does not have', () => {
 })
 
 it('judges a dict as the plist reader makes it, without a prototype', () => {
-  const plist = '<plist version="1.0"><dict><key>Key</key><string>x</string><key>constructor</key><true/></dict></plist>'
+  const xml = '<plist version="1.0"><dict><key>Key</key><string>x</string><key>constructor</key><true/></dict></plist>'
+  const dict = plistDict(decodePlist(Buffer.from(xml)))
   const findings = newFindings()
-  checkKeys({ Key: { type: 'integer' } }, plistDict(decodePlist(Buffer.from(plist))), { name: 'Test', pointer: '', device, findings })
+  checkKeys({ Key: { type: 'integer' } }, dict, { name: 'Test', pointer: '', device, findings })
   expect(findings.list.map(({ code }) => code)).toEqual(['wrong_type', 'unknown_key'])
 })

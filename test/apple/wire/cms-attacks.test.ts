@@ -1,18 +1,7 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { decodeSignatureHeader, verifyAttached, verifyDetached } from '../../../src/apple/wire/cms.ts'
+import { verifyAttached, verifyDetached } from '../../../src/apple/wire/cms.ts'
 import { signAttached, signDetached, signDetachedLikeIos } from '../../../src/apple/wire/cms-sign.ts'
-import {
-  contentOf,
-  type DerValue,
-  enter,
-  explicitTag,
-  next,
-  rawOf,
-  readDer,
-  rest,
-  TAG,
-} from '../../../src/apple/wire/der.ts'
 import * as der from '../../../src/apple/wire/der-writer.ts'
 import { OID } from '../../../src/apple/wire/oids.ts'
 import { forgeCms, type Forgery } from './forge-cms.ts'

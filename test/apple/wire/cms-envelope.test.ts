@@ -4,7 +4,6 @@ import { encryptTo, openEnvelope } from '../../../src/apple/wire/cms-envelope.ts
 import * as der from '../../../src/apple/wire/der-writer.ts'
 import { WireError } from '../../../src/apple/wire/error.ts'
 import { OID } from '../../../src/apple/wire/oids.ts'
-import { unwrapPkcs1 } from '../../../src/apple/wire/rsa-unwrap.ts'
 import { certificatePem, ecKey, identity, type Identity, keyPem, withOpenssl } from './pki.ts'
 import { reasonOf } from './reason-of.ts'
 

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { decodeSignatureHeader, verifyAttached, verifyDetached } from '../../../src/apple/wire/cms.ts'
 import { signAttached, signDetached, signDetachedLikeIos } from '../../../src/apple/wire/cms-sign.ts'
@@ -13,9 +13,6 @@ import {
   rest,
   TAG,
 } from '../../../src/apple/wire/der.ts'
-import * as der from '../../../src/apple/wire/der-writer.ts'
-import { OID } from '../../../src/apple/wire/oids.ts'
-import { forgeCms, type Forgery } from './forge-cms.ts'
 import { certificatePem, ecKey, identity, type Identity, keyPem, rsaKey, withOpenssl } from './pki.ts'
 import { reasonOf } from './reason-of.ts'
 

@@ -1,25 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { verifyAttached } from '../../../src/apple/wire/cms.ts'
-import { openEnvelope } from '../../../src/apple/wire/cms-envelope.ts'
 import { signAttached } from '../../../src/apple/wire/cms-sign.ts'
 import { createCsr } from '../../../src/apple/wire/csr.ts'
 import * as der from '../../../src/apple/wire/der-writer.ts'
 import { OID } from '../../../src/apple/wire/oids.ts'
 import { pkcsReq, readCertRep } from '../../../src/apple/wire/scep-client.ts'
-import {
-  caCapabilities,
-  certsOnly,
-  failureRep,
-  openPkiMessage,
-  type PkiMessage,
-  readPkiMessage,
-  successRep,
-} from '../../../src/apple/wire/scep.ts'
-import { oneValue, readSignedData } from '../../../src/apple/wire/signed-data.ts'
-import { issueCertificate } from '../../../src/apple/wire/x509-issue.ts'
-import { type Certificate, distinguishedName, readCertificate } from '../../../src/apple/wire/x509.ts'
-import { certificatePem, ecKey, identity, type Identity, notAfter, notBefore, rsaKey, withOpenssl } from './pki.ts'
+import { certsOnly, openPkiMessage, readPkiMessage, successRep } from '../../../src/apple/wire/scep.ts'
+import { distinguishedName } from '../../../src/apple/wire/x509.ts'
+import { identity, type Identity, rsaKey } from './pki.ts'
 import { reasonOf } from './reason-of.ts'
 
 const senderNonce = randomBytes(16)
@@ -46,16 +34,6 @@ const request = (o: Partial<Parameters<typeof pkcsReq>[0]> = {}): Buffer =>
     ...o,
   })
 
-/** A request in single DES, as old clients send it and as nothing of ours is able to. */
-function desRequest(): Buffer {
-  const files = { csr, 'ra.pem': certificatePem(ra.certificate) }
-  const legacy = ['-provider', 'default', '-provider', 'legacy']
-  const envelope = withOpenssl(files, (openssl) =>
-    openssl('cms', '-encrypt', '-binary', '-in', 'csr', '-outform', 'DER', '-des', ...legacy, 'ra.pem'),
-  )
-  return signed(envelope)
-}
-
 /** A PKIOperation over this content with these attributes instead of the usual ones. */
 function signed(content: Buffer, change: Partial<Record<string, Buffer | undefined>> = {}): Buffer {
   const usual = {
@@ -67,17 +45,6 @@ function signed(content: Buffer, change: Partial<Record<string, Buffer | undefin
     (entry): entry is [string, Buffer] => entry[1] !== undefined,
   )
   return signAttached(content, phone, { attributes })
-}
-
-function issueFor(message: PkiMessage): Certificate {
-  const opened = openPkiMessage(message, ra)
-  const template = {
-    subject: distinguishedName([['CN', 'ours']]),
-    serialNumber: Buffer.alloc(16, 3),
-    notBefore,
-    notAfter,
-  }
-  return readCertificate(issueCertificate({ ...template, spki: opened.csr.spki, issuer: ca, profile: 'device' }))
 }
 
 describe('a PKIOperation that is refused', () => {

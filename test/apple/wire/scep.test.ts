@@ -19,7 +19,7 @@ import {
 import { oneValue, readSignedData } from '../../../src/apple/wire/signed-data.ts'
 import { issueCertificate } from '../../../src/apple/wire/x509-issue.ts'
 import { type Certificate, distinguishedName, readCertificate } from '../../../src/apple/wire/x509.ts'
-import { certificatePem, ecKey, identity, type Identity, notAfter, notBefore, rsaKey, withOpenssl } from './pki.ts'
+import { certificatePem, ecKey, identity, type Identity, notAfter, notBefore, withOpenssl } from './pki.ts'
 import { reasonOf } from './reason-of.ts'
 
 const senderNonce = randomBytes(16)

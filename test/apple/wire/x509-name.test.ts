@@ -1,29 +1,8 @@
-import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import * as der from '../../../src/apple/wire/der-writer.ts'
 import { OID } from '../../../src/apple/wire/oids.ts'
-import {
-  checkDeviceCertificateSize,
-  distinguishedName,
-  isSignedBy,
-  KEY_USAGE,
-  nameParts,
-  publicKeyProblem,
-  readCertificate,
-} from '../../../src/apple/wire/x509.ts'
-import { issueCertificate } from '../../../src/apple/wire/x509-issue.ts'
-import {
-  certificatePem,
-  ecKey,
-  identity,
-  type Identity,
-  keyPem,
-  notAfter,
-  notBefore,
-  rsaKey,
-  spkiOf,
-  withOpenssl,
-} from './pki.ts'
+import { distinguishedName, nameParts } from '../../../src/apple/wire/x509.ts'
+import { certificatePem, ecKey, identity, withOpenssl } from './pki.ts'
 import { reasonOf } from './reason-of.ts'
 
 describe('names', () => {

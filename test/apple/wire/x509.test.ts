@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as der from '../../../src/apple/wire/der-writer.ts'
 import { OID } from '../../../src/apple/wire/oids.ts'
@@ -7,8 +7,6 @@ import {
   distinguishedName,
   isSignedBy,
   KEY_USAGE,
-  nameParts,
-  publicKeyProblem,
   readCertificate,
 } from '../../../src/apple/wire/x509.ts'
 import { issueCertificate } from '../../../src/apple/wire/x509-issue.ts'
