@@ -131,7 +131,7 @@ describe('a finding', () => {
 
   it.each([
     ['RestartDevise', 'RestartDevice'], ['LockDevice', 'DeviceLock'], ['eraseDevice', 'EraseDevice'],
-    ['ProfilesList', 'ProfileList'], ['InstallProfil', 'InstallProfile'],
+    ['ProfilesList', 'ProfileList'], ['InstallProfil', 'InstallProfile'], ['DEVICELOCK', 'DeviceLock'],
   ])('suggests for %s %s', (wrong, right) => {
     expect(only(of(wrong), iphone).detail).toBe(`Apple describes no command "${wrong}". Did you mean ${right}?`)
   })
