@@ -20,7 +20,10 @@ export interface SimulateOptions {
   timeout?: number
 }
 
-/** The fleet to start, and when the run ends: after a time, after so many commands of every device, or never by itself. */
+/**
+ * The fleet to start, and when the run ends: after a time, after so many commands of every device, or never by
+ * itself.
+ */
 export interface SimulatePlan {
   fleet: FleetOptions
   end: { afterMs?: number | undefined; afterCommands?: number | undefined; timeoutMs?: number | undefined }
@@ -33,7 +36,10 @@ const DEFAULT_URL = 'https://localhost:8443'
 export const DEFAULT_CA = './data/tls/ca.pem'
 export const DEFAULT_APNS_CA = './data/simulator/apns/ca.pem'
 
-/** Makes a plan of the options and the certificates they name. Throws an Error with one clear line for a file that is missing. */
+/**
+ * Makes a plan of the options and the certificates they name. Throws an Error with one clear line for a file that
+ * is missing.
+ */
 export function planSimulation(o: SimulateOptions): SimulatePlan {
   const apnsCa = readPem(o.apnsCa, DEFAULT_APNS_CA)
   return {
@@ -81,8 +87,8 @@ export function parseAddress(text: string): { host: string; port: number } {
 
 /** Reads an address of a server. */
 export function parseServerUrl(text: string): string {
-  if (!URL.canParse(text) || !text.startsWith('https://')) throw new InvalidArgumentError('It must begin with https://, as for any device.')
-  return text
+  if (URL.canParse(text) && text.startsWith('https://')) return text
+  throw new InvalidArgumentError('It must begin with https://.')
 }
 
 /** Reads `30s`, `5m`, `2h` as milliseconds. */

@@ -14,13 +14,18 @@ const TIMED_OUT = 7
 const INTERRUPTED = 130
 
 /**
- * Enrolls the fleet and lets it live until the plan or an interruption ends it. Gives the exit code: 0, 6 when some devices
- * could not enroll, 7 when the commands did not come in time, 130 when a plan was interrupted. Rejects when no device could
- * enroll. `interruption` is asked for once all devices are there: until then Ctrl-C ends the process as ever.
+ * Enrolls the fleet and lets it live until the plan or an interruption ends it. Gives the exit code: 0, 6 when some
+ * devices could not enroll, 7 when the commands did not come in time, 130 when a plan was interrupted. Rejects when
+ * no device could enroll. `interruption` is asked for once all devices are there: until then Ctrl-C ends the
+ * process as ever.
  */
-export async function runSimulation(plan: SimulatePlan, voice: Voice, interruption: () => Promise<void>): Promise<number> {
+export async function runSimulation(
+  plan: SimulatePlan, voice: Voice, interruption: () => Promise<void>,
+): Promise<number> {
   for (const warning of plan.warnings) voice.warn(`⚠ ${warning}`)
   const fleet = await startFleet({ ...plan.fleet, log: (event) => tell(event, voice) })
+  // When none got in, the one reason is thrown; these stand beside those that did.
+  for (const failure of fleet.failures) voice.warn(`✖ one device is not enrolled: ${messageOf(failure)}`)
   try {
     const code = await endOf(fleet, plan.end, interruption())
     return code === DONE && fleet.failures.length > 0 ? PARTLY_FAILED : code
@@ -31,7 +36,9 @@ export async function runSimulation(plan: SimulatePlan, voice: Voice, interrupti
 
 /** Waits for whichever end comes first. A run without an end of its own is meant to be interrupted. */
 export async function endOf(
-  { devices }: { devices: readonly Pick<SimulatedDevice, 'executed'>[] }, end: SimulatePlan['end'], interrupted: Promise<void>,
+  { devices }: { devices: readonly Pick<SimulatedDevice, 'executed'>[] },
+  end: SimulatePlan['end'],
+  interrupted: Promise<void>,
 ): Promise<number> {
   const over = new AbortController()
   const after = (ms: number, code: number) => delay(ms, code, { signal: over.signal }).catch(() => code)
@@ -40,7 +47,9 @@ export async function endOf(
   if (end.afterMs !== undefined) ends.push(after(end.afterMs, DONE))
   if (end.timeoutMs !== undefined) ends.push(after(end.timeoutMs, TIMED_OUT))
   const commands = end.afterCommands
-  if (commands !== undefined) ends.push(Promise.all(devices.map((device) => device.executed(commands))).then(() => DONE))
+  if (commands !== undefined) {
+    ends.push(Promise.all(devices.map((device) => device.executed(commands))).then(() => DONE))
+  }
   return Promise.race(ends).finally(() => over.abort())
 }
 
@@ -50,11 +59,15 @@ const STATUSES: Record<string, string> = {
 
 function tell(event: FleetEvent, { say, warn }: Voice): void {
   switch (event.kind) {
-    case 'enrolled': return say(`✔ ${event.device.hardware.serialNumber} enrolled (${describe(event.device)})`)
-    case 'command': return say(`→ ${event.device.hardware.serialNumber} ${event.requestType} ${STATUSES[event.status] ?? event.status}`)
-    case 'failed': return warn(`✖ device ${event.index + 1} is not enrolled: ${messageOf(event.error)}`)
-    case 'trouble': return warn(`✖ ${event.device.hardware.serialNumber}: ${messageOf(event.error)}`)
+    case 'enrolled': return say(`✔ ${serialOf(event)} enrolled (${describe(event.device)})`)
+    case 'command': return say(`→ ${serialOf(event)} ${event.requestType} ${STATUSES[event.status] ?? event.status}`)
+    case 'failed': return undefined
+    case 'trouble': return warn(`✖ ${serialOf(event)}: ${messageOf(event.error)}`)
   }
+}
+
+function serialOf({ device }: { device: SimulatedDevice }): string {
+  return device.hardware.serialNumber
 }
 
 function describe({ hardware: { model } }: SimulatedDevice): string {

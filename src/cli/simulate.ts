@@ -1,14 +1,17 @@
 import { Command, Option } from 'commander'
 import { BEHAVIOUR_FORMS } from '../simulator/index.ts'
 import {
-  DEFAULT_APNS_CA, DEFAULT_CA, parseAddress, parseBehaviourOption, parseCount, parseDuration, parseServerUrl, planSimulation,
-  type SimulateOptions,
+  DEFAULT_APNS_CA, DEFAULT_CA, parseAddress, parseBehaviourOption, parseCount, parseDuration, parseServerUrl,
+  planSimulation, type SimulateOptions,
 } from './simulate-plan.ts'
 import { runSimulation } from './simulate-run.ts'
 
 const DEFAULT_APNS = '127.0.0.1:2197'
 
-/** `bramley simulate`: plays devices against any Bramley server, over HTTPS and with pushes where the stand-in is used. */
+/**
+ * `bramley simulate`: plays devices against any Bramley server, over HTTPS and with pushes where the stand-in is
+ * used.
+ */
 export function simulateCommand(): Command {
   return new Command('simulate')
     .description('Enroll simulated iPhones through an enrollment link, and play them until Ctrl-C.')
@@ -31,8 +34,11 @@ export function simulateCommand(): Command {
     .option('--until-commands <number>', 'end when every device has answered so many commands', parseCount)
     .option('--timeout <duration>', 'with --until-commands: give up after this time (exit code 7)', parseDuration)
     .action(async (options: SimulateOptions, command: Command) => {
-      if (options.timeout !== undefined && options.untilCommands === undefined) command.error('error: --timeout needs --until-commands')
-      process.exitCode = await runSimulation(planSimulation(options), { say: lineTo(process.stdout), warn: lineTo(process.stderr) }, interruption)
+      if (options.timeout !== undefined && options.untilCommands === undefined) {
+        command.error('error: --timeout needs --until-commands')
+      }
+      const voice = { say: lineTo(process.stdout), warn: lineTo(process.stderr) }
+      process.exitCode = await runSimulation(planSimulation(options), voice, interruption)
     })
 }
 

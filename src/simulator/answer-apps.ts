@@ -17,20 +17,14 @@ export const installedApplicationList: AnswerFunction = ({ state }, command) => 
 /** The person agrees at once, and the download takes no time: the app is there when the answer is. */
 export const installApplication: AnswerFunction = ({ state }, command) => {
   const identifier = identifierOf(command)
-  if (identifier === undefined) return badFormat(malformedRequest('InstallApplication', 'one of iTunesStoreID, Identifier, ManifestURL'))
-  const app: InstalledApp = {
-    identifier,
-    name: identifier.split('.').at(-1) ?? identifier,
-    version: '1.0',
-    bundleSize: 20_971_520,
-    managed: true,
-    hasConfiguration: command['Configuration'] !== undefined,
-  }
+  if (identifier === undefined) return badFormat(malformedRequest('InstallApplication', 'which app'))
   const before = state.apps.find((other) => other.identifier === identifier)
   if (before && !before.managed && command['ChangeManagementState'] !== 'Managed') {
     return failed(errorItem('MCMDMErrorDomain', 12025, `The app “${identifier}” is already installed.`))
   }
-  state.apps = [...state.apps.filter((other) => other !== before), { ...app, ...before, managed: true, hasConfiguration: app.hasConfiguration }]
+  const hasConfiguration = command['Configuration'] !== undefined
+  const app = { ...(before ?? download(identifier)), managed: true, hasConfiguration }
+  state.apps = [...state.apps.filter((other) => other !== before), app]
   return acknowledged({ Identifier: identifier, State: 'Queued' })
 }
 
@@ -55,6 +49,10 @@ export const managedApplicationList: AnswerFunction = ({ state }, command) => {
     Status: 'Managed',
   }] as const)
   return acknowledged({ ManagedApplicationList: Object.fromEntries(entries) })
+}
+
+function download(identifier: string): Omit<InstalledApp, 'managed' | 'hasConfiguration'> {
+  return { identifier, name: identifier.split('.').at(-1) ?? identifier, version: '1.0', bundleSize: 20_971_520 }
 }
 
 // Only the store knows which app a number or a manifest is; here it has a name that says where it came from.

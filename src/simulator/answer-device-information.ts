@@ -11,8 +11,8 @@ interface Query {
 }
 
 /**
- * Answers what was asked, or everything without `Queries`. What the device has no right to tell, or does not know, is left
- * out without a word (protocol: DeviceInformation).
+ * Answers what was asked, or everything without `Queries`. What the device has no right to tell, or does not know,
+ * is left out without a word (protocol: DeviceInformation).
  */
 export const deviceInformation: AnswerFunction = (phone, command) => {
   const rights = rightsOf(phone)
@@ -34,7 +34,9 @@ const modem = (value: (cellular: NonNullable<Hardware['cellular']>) => Encodable
 const QUERIES: Record<string, Query> = {
   UDID: always(({ hardware }) => hardware.udid),
   OrganizationInfo: always(({ state }) => state.organizationInfo),
-  MDMOptions: always(({ state }) => ({ ActivationLockAllowedWhileSupervised: state.activationLockAllowedWhileSupervised })),
+  MDMOptions: always(({ state }) => (
+    { ActivationLockAllowedWhileSupervised: state.activationLockAllowedWhileSupervised }
+  )),
   AwaitingConfiguration: always(() => false),
   iTunesStoreAccountIsActive: { right: 4096, value: () => true },
 

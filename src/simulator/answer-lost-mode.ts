@@ -6,7 +6,7 @@ import { errorItem } from './error-chain.ts'
 export const enableLostMode: AnswerFunction = ({ state }, command) => {
   const { Message: message, PhoneNumber: phoneNumber, Footnote: footnote } = command
   if (typeof message !== 'string' && typeof phoneNumber !== 'string') {
-    return failed(errorItem('MCMDMErrorDomain', 12066, 'Could not enable MDM Lost Mode: neither message nor phone number.'))
+    return failed(errorItem('MCMDMErrorDomain', 12066, 'Lost Mode needs a message or a phone number.'))
   }
   state.lostMode = {
     ...(typeof message === 'string' && { message }),

@@ -5,7 +5,9 @@ import { readCertificate } from '../apple/wire/x509.ts'
 import { acknowledged, badFormat, failed, stringOf, type Answer, type AnswerFunction } from './answer.ts'
 import { rightsOf, type DeviceMemory } from './device-memory.ts'
 import { errorItem, malformedRequest } from './error-chain.ts'
-import { hasMdmPayload, ProfileRefused, readProfile, type InstalledPayload, type InstalledProfile } from './installed-profile.ts'
+import {
+  hasMdmPayload, ProfileRefused, readProfile, type InstalledPayload, type InstalledProfile,
+} from './installed-profile.ts'
 
 /** Every profile, the enrollment profile first; with `ManagedOnly` those that MDM installed. */
 export const profileList: AnswerFunction = ({ state }, command) => {
@@ -40,7 +42,9 @@ export const removeProfile: AnswerFunction = ({ state, enrollment }, command) =>
       errorItem('MCInstallationErrorDomain', 4024, 'The profile was not found.'),
     )
   }
-  if (!found.managed) return failed(errorItem('MCMDMErrorDomain', 12013, `The profile “${identifier}” is not managed by MDM.`))
+  if (!found.managed) {
+    return failed(errorItem('MCMDMErrorDomain', 12013, `The profile “${identifier}” is not managed.`))
+  }
   state.profiles = state.profiles.filter((profile) => profile !== found)
   return acknowledged()
 }

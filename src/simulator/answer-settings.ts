@@ -89,5 +89,6 @@ function flagInto(field: 'bluetooth' | 'dataRoaming' | 'voiceRoaming' | 'persona
 }
 
 function strings(dict: PlistDict): Record<string, string> {
-  return Object.fromEntries(Object.entries<PlistValue>(dict).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
+  const isText = (entry: [string, PlistValue]): entry is [string, string] => typeof entry[1] === 'string'
+  return Object.fromEntries(Object.entries(dict).filter(isText))
 }

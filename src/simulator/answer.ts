@@ -4,8 +4,8 @@ import type { DeviceMemory } from './device-memory.ts'
 import type { ErrorItem } from './error-chain.ts'
 
 /**
- * What follows from a command besides its report. `update_enrollment` comes before the report (a new identity may fail),
- * the others after it.
+ * What follows from a command besides its report. `update_enrollment` comes before the report (a new identity may
+ * fail), the others after it.
  */
 export type Consequence =
   | { kind: 'erase' }
@@ -21,7 +21,10 @@ export interface Answer {
   consequence?: Consequence
 }
 
-/** Carries out one command: changes `phone.state` as the command says and gives the answer. `command` is the inner dict. */
+/**
+ * Carries out one command: changes `phone.state` as the command says and gives the answer. `command` is the inner
+ * dict.
+ */
 export type AnswerFunction = (phone: DeviceMemory, command: PlistDict, now: Date) => Answer
 
 export function acknowledged(fields?: EncodableDict, consequence?: Consequence): Answer {

@@ -1,6 +1,8 @@
 import type { PlistDict } from '../apple/wire/plist.ts'
 import { acknowledged, badFormat, failed, stringOf, type Answer, type AnswerFunction } from './answer.ts'
-import { installApplication, installedApplicationList, managedApplicationList, removeApplication } from './answer-apps.ts'
+import {
+  installApplication, installedApplicationList, managedApplicationList, removeApplication,
+} from './answer-apps.ts'
 import { deviceInformation } from './answer-device-information.ts'
 import { deviceLocation, disableLostMode, enableLostMode, playLostModeSound } from './answer-lost-mode.ts'
 import { certificateList, installProfile, profileList, removeProfile } from './answer-profiles.ts'
@@ -12,7 +14,10 @@ import { rightsOf, type DeviceMemory } from './device-memory.ts'
 import { invalidRequestType, notAuthorized } from './error-chain.ts'
 import { bypassCode } from './hardware.ts'
 
-/** A command that the device knows: the access right it needs, whether only supervised devices do it, how it is done. */
+/**
+ * A command that the device knows: the access right it needs, whether only supervised devices do it, how it is
+ * done.
+ */
 interface Skill {
   right?: number
   supervised?: true
@@ -20,10 +25,13 @@ interface Skill {
 }
 
 const nothingToTell: AnswerFunction = () => acknowledged()
+const activationLockBypassCode: AnswerFunction = ({ hardware }) => (
+  acknowledged({ ActivationLockBypassCode: bypassCode(hardware.serialNumber) })
+)
 
 /** Rights and supervision as in Apple's schema of the commands. */
 export const SKILLS: Readonly<Record<string, Skill>> = {
-  ActivationLockBypassCode: { supervised: true, answer: (phone) => acknowledged({ ActivationLockBypassCode: bypassCode(phone.hardware.serialNumber) }) },
+  ActivationLockBypassCode: { supervised: true, answer: activationLockBypassCode },
   AvailableOSUpdates: { right: 4096, supervised: true, answer: () => acknowledged({ AvailableOSUpdates: [] }) },
   CertificateList: { right: 1, answer: certificateList },
   ClearActivationLockBypassCode: { supervised: true, answer: nothingToTell },
@@ -54,8 +62,9 @@ export const SKILLS: Readonly<Record<string, Skill>> = {
 }
 
 /**
- * Carries out one command as an iPhone or iPad would, `command` being the dict with the RequestType, and gives its report.
- * A RequestType that this device does not play is a CommandFormatError, a missing right or supervision an Error.
+ * Carries out one command as an iPhone or iPad would, `command` being the dict with the RequestType, and gives its
+ * report. A RequestType that this device does not play is a CommandFormatError, a missing right or supervision an
+ * Error.
  */
 export function answerCommand(phone: DeviceMemory, command: PlistDict, now: Date): Answer {
   const requestType = stringOf(command['RequestType']) ?? ''

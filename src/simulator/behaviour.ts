@@ -1,7 +1,7 @@
 /**
- * How a device behaves, changeable at run time: it answers; it cannot be reached; it hears pushes and does not come; it says
- * NotNow so many times, or until somebody unlocks it, where iOS may say so; it fails a share (0 to 1) of its commands; it
- * takes its time for each.
+ * How a device behaves, changeable at run time: it answers; it cannot be reached; it hears pushes and does not
+ * come; it says NotNow so many times, or until somebody unlocks it, where iOS may say so; it fails a share (0 to 1)
+ * of its commands; it takes its time for each.
  */
 export type Behaviour =
   | 'answers'
@@ -12,8 +12,8 @@ export type Behaviour =
   | { delayMs: number }
 
 /**
- * What iOS never puts off (protocol: a hint of Apple's, not a promise). Everything else may be answered NotNow, above all
- * while a device is locked with its passcode.
+ * What iOS never puts off (protocol: a hint of Apple's, not a promise). Everything else may be answered NotNow,
+ * above all while a device is locked with its passcode.
  */
 const NEVER_NOT_NOW = new Set([
   'CertificateList', 'ClearPasscode', 'DeviceInformation', 'DeviceLock', 'EraseDevice', 'InstalledApplicationList',
@@ -28,7 +28,8 @@ export function putsOff(behaviour: Behaviour, requestType: string): boolean {
 
 /** The behaviour after one NotNow: counted down, and at the end answering. */
 export function afterNotNow(behaviour: Behaviour): Behaviour {
-  if (typeof behaviour === 'string' || !('notNow' in behaviour) || behaviour.notNow === 'until_unlocked') return behaviour
+  if (typeof behaviour === 'string' || !('notNow' in behaviour)) return behaviour
+  if (behaviour.notNow === 'until_unlocked') return behaviour
   return behaviour.notNow > 1 ? { notNow: behaviour.notNow - 1 } : 'answers'
 }
 
@@ -43,7 +44,9 @@ export function delayOf(behaviour: Behaviour): number {
 }
 
 /** How people write behaviours, for `--behaviour` and its help. */
-export const BEHAVIOUR_FORMS = ['answers', 'offline', 'ignores-pushes', 'not-now', 'not-now:TIMES', 'error:RATE', 'delay:MS'] as const
+export const BEHAVIOUR_FORMS = [
+  'answers', 'offline', 'ignores-pushes', 'not-now', 'not-now:TIMES', 'error:RATE', 'delay:MS',
+] as const
 
 /** Reads one of BEHAVIOUR_FORMS; undefined for anything else. `not-now` alone is until the device is unlocked. */
 export function parseBehaviour(text: string): Behaviour | undefined {

@@ -17,8 +17,8 @@ export async function checkIn(memory: DeviceMemory, link: DeviceLink): Promise<v
 }
 
 /** Says how to be woken. Throws EnrollmentRefused. */
-export async function updateToken({ hardware, enrollment }: DeviceMemory, link: DeviceLink, o: { unlockToken: boolean }): Promise<void> {
-  await accepted(link, 'token_update', tokenUpdateMessage(hardware.udid, enrollment, o))
+export async function updateToken(memory: DeviceMemory, link: DeviceLink, o: { unlockToken: boolean }): Promise<void> {
+  await accepted(link, 'token_update', tokenUpdateMessage(memory.hardware.udid, memory.enrollment, o))
 }
 
 /** Says goodbye once, if the profile asks for it; nobody waits for the answer. */
@@ -43,10 +43,12 @@ export async function renew({ enrollment }: DeviceMemory, link: DeviceLink): Pro
 }
 
 /**
- * Takes over a newer version of the enrollment profile, gets the identity it names and checks in with that (Apple: renewing
- * the identity of an enrollment). Nothing changes unless the identity was given. Throws EnrollmentRefused.
+ * Takes over a newer version of the enrollment profile, gets the identity it names and checks in with that (Apple:
+ * renewing the identity of an enrollment). Nothing changes unless the identity was given. Throws EnrollmentRefused.
  */
-export async function adoptProfile(memory: DeviceMemory, link: DeviceLink, profileXml: Buffer, now: Date): Promise<void> {
+export async function adoptProfile(
+  memory: DeviceMemory, link: DeviceLink, profileXml: Buffer, now: Date,
+): Promise<void> {
   const profile = readEnrollmentProfile(profileXml)
   const key = await makeKey(profile.scep.keySize)
   const identity = await obtainIdentity((request) => link.ask(request), profile.scep, key, now)

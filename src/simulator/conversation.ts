@@ -35,7 +35,10 @@ export interface HandedOut {
   command: PlistDict
 }
 
-/** The server answered a device with a status that means no. The report, if it was one, is kept and sent again next time. */
+/**
+ * The server answered a device with a status that means no. The report, if it was one, is kept and sent again next
+ * time.
+ */
 export class ServerRefused extends Error {
   override readonly name = 'ServerRefused'
   readonly status: number
@@ -52,9 +55,10 @@ export class ServerMisbehaved extends Error {
 }
 
 /**
- * One conversation, as after a push: says Idle (or the report that is still owed), carries out what it is given, reports, and
- * goes on until the server has nothing more. With `always` every command gets this status and is not carried out. Rejects
- * with ServerRefused, ServerMisbehaved, Offline, or the connection's error once patience is used up.
+ * One conversation, as after a push: says Idle (or the report that is still owed), carries out what it is given,
+ * reports, and goes on until the server has nothing more. With `always` every command gets this status and is not
+ * carried out. Rejects with ServerRefused, ServerMisbehaved, Offline, or the connection's error once patience is
+ * used up.
  */
 export async function converse(device: Conversant, always?: Answer['status']): Promise<Executed[]> {
   const { memory } = device
@@ -62,12 +66,13 @@ export async function converse(device: Conversant, always?: Answer['status']): P
   const putOff = new Set<string>()
   let handed = await (memory.enrollment.pendingReport ? sendReport(device) : say(device, idleMessage(memory)))
   while (handed && memory.phase === 'enrolled') {
-    if (putOff.has(handed.commandUuid)) throw new ServerMisbehaved('a command came again in the conversation in which it was put off')
+    if (putOff.has(handed.commandUuid)) throw new ServerMisbehaved('a command came again right after NotNow')
     const answer = always ? forced(always) : await execute(device, handed)
-    const executed = { commandUuid: handed.commandUuid, requestType: handed.requestType, status: answer.status, at: device.now() }
-    if (answer.status === 'NotNow') putOff.add(handed.commandUuid)
+    const { commandUuid, requestType } = handed
+    const executed = { commandUuid, requestType, status: answer.status, at: device.now() }
+    if (answer.status === 'NotNow') putOff.add(commandUuid)
     done.push(executed)
-    memory.enrollment.pendingReport = { body: reportMessage(memory, handed.commandUuid, answer), executed }
+    memory.enrollment.pendingReport = { body: reportMessage(memory, commandUuid, answer), executed }
     handed = await conclude(device, answer)
   }
   return done
@@ -78,7 +83,9 @@ export function commandIn({ status, body }: HttpAnswer): HandedOut | undefined {
   if (status !== 200) throw new ServerRefused(status)
   if (body.length === 0) return undefined
   const { CommandUUID: commandUuid, Command: command } = readDict(body)
-  if (typeof commandUuid !== 'string' || !isPlistDict(command)) throw new ServerMisbehaved('an answer that is neither empty nor a command')
+  if (typeof commandUuid !== 'string' || !isPlistDict(command)) {
+    throw new ServerMisbehaved('an answer that is neither empty nor a command')
+  }
   return { commandUuid, requestType: stringOf(command['RequestType']) ?? '', command }
 }
 
@@ -113,7 +120,8 @@ async function execute(device: Conversant, { requestType, command }: HandedOut):
   }
   if (device.random() < errorRateOf(behaviour)) return forced('Error')
   const answer = answerCommand(device.memory, command, device.now())
-  return answer.consequence?.kind === 'update_enrollment' ? update(device, answer, answer.consequence.profileXml) : answer
+  const { consequence } = answer
+  return consequence?.kind === 'update_enrollment' ? update(device, answer, consequence.profileXml) : answer
 }
 
 async function update(device: Conversant, answer: Answer, profileXml: Buffer): Promise<Answer> {
@@ -123,7 +131,10 @@ async function update(device: Conversant, answer: Answer, profileXml: Buffer): P
   } catch (error) {
     if (device.signal.aborted) throw error
     const reason = error instanceof Error ? error.message : String(error)
-    return failed(errorItem('MCInstallationErrorDomain', 4001, 'Profile Installation Failed'), errorItem('MCMDMErrorDomain', 12002, reason))
+    return failed(
+      errorItem('MCInstallationErrorDomain', 4001, 'Profile Installation Failed'),
+      errorItem('MCMDMErrorDomain', 12002, reason),
+    )
   }
 }
 

@@ -5,7 +5,10 @@ import { createHttpsClient, type HttpAnswer, type HttpRequest } from './https-cl
 import { CHECKIN_TYPE } from './messages.ts'
 import { DEFAULT_PATIENCE, Offline, patiently, type Patience } from './patience.ts'
 
-/** How a device reaches its server. `ca`: a PEM certificate to trust besides the public ones and those of the profile. */
+/**
+ * How a device reaches its server. `ca`: a PEM certificate to trust besides the public ones and those of the
+ * profile.
+ */
 export interface LinkOptions {
   ca?: string | undefined
   patience?: Partial<Patience> | undefined

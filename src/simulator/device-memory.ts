@@ -1,7 +1,7 @@
 import type { Signer } from '../apple/wire/cms-sign.ts'
 import type { EnrollmentProfile } from '../apple/wire/mobileconfig.ts'
 import type { Answer } from './answer.ts'
-import type { DeviceState } from './device-state.ts'
+import { freshState, type DeviceState } from './device-state.ts'
 import type { Hardware } from './hardware.ts'
 
 /** Everything a device knows and would still know after a restart. */
@@ -39,7 +39,22 @@ export interface Executed {
 
 const ALL_RIGHTS = 8191
 
-/** The AccessRights of the enrollment. A profile without them, as for personal devices, gives all that this device plays. */
+/**
+ * The AccessRights of the enrollment. A profile without them, as for personal devices, gives all that this device
+ * plays.
+ */
 export function rightsOf(phone: DeviceMemory): number {
   return phone.enrollment.profile.accessRights ?? ALL_RIGHTS
+}
+
+/** The state of the device after an erasure: empty, and as supervised as before. */
+export function wipedState({ hardware, state }: DeviceMemory): DeviceState {
+  return { ...freshState(hardware, { supervised: state.supervised, passcodePresent: false }), apps: [] }
+}
+
+/** What management brought goes with it: its profiles, its apps, and the enrollment profile itself. */
+export function forgetManagement({ state, enrollment }: DeviceMemory): void {
+  const own = enrollment.profile.identifier
+  state.profiles = state.profiles.filter((profile) => !profile.managed && profile.identifier !== own)
+  state.apps = state.apps.filter((app) => !app.managed)
 }

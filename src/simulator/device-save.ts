@@ -20,8 +20,13 @@ export interface SavedDevice {
     pushToken: string
     pushMagic: string
     unlockToken?: string
-    pendingReport?: { body: string; executed: Omit<Executed, 'at'> & { at: string } }
+    pendingReport?: SavedReport
   }
+}
+
+interface SavedReport {
+  body: string
+  executed: Omit<Executed, 'at'> & { at: string }
 }
 
 /** What `resumeDevice` needs. A copy: the device may go on meanwhile. */
@@ -46,14 +51,14 @@ export function loadDevice({ hardware, state, phase, enrollment }: SavedDevice):
       pushToken: base64(enrollment.pushToken),
       pushMagic: enrollment.pushMagic,
       ...(enrollment.unlockToken !== undefined && { unlockToken: base64(enrollment.unlockToken) }),
-      ...(pending && { pendingReport: { body: base64(pending.body), executed: { ...pending.executed, at: new Date(pending.executed.at) } } }),
+      ...(pending && { pendingReport: loadReport(pending) }),
     },
   }
 }
 
 /**
- * A saved device goes on where it was: it hears pushes again, and tells the server a new token when the stand-in forgot the
- * old one. One that has left management comes back silent. Rejects as `tokenUpdate` does.
+ * A saved device goes on where it was: it hears pushes again, and tells the server a new token when the stand-in
+ * forgot the old one. One that has left management comes back silent. Rejects as `tokenUpdate` does.
  */
 export async function resumeDevice(saved: SavedDevice, o: DeviceOptions): Promise<SimulatedDevice> {
   const device = new SimulatedDevice(loadDevice(saved), o)
@@ -72,8 +77,16 @@ function saveEnrollment(enrollment: Enrollment): SavedDevice['enrollment'] {
     pushToken: pushToken.toString('base64'),
     pushMagic,
     ...(unlockToken && { unlockToken: unlockToken.toString('base64') }),
-    ...(pending && { pendingReport: { body: pending.body.toString('base64'), executed: { ...pending.executed, at: pending.executed.at.toISOString() } } }),
+    ...(pending && { pendingReport: saveReport(pending) }),
   }
+}
+
+function saveReport({ body, executed }: NonNullable<Enrollment['pendingReport']>): SavedReport {
+  return { body: body.toString('base64'), executed: { ...executed, at: executed.at.toISOString() } }
+}
+
+function loadReport({ body, executed }: SavedReport): NonNullable<Enrollment['pendingReport']> {
+  return { body: base64(body), executed: { ...executed, at: new Date(executed.at) } }
 }
 
 function base64(text: string): Buffer {

@@ -5,9 +5,9 @@ import type { ApnsListener } from './apns-listener.ts'
 import type { Behaviour } from './behaviour.ts'
 import { adoptProfile, checkIn, freshSecrets, renew, sayCheckOut, updateToken } from './check-in.ts'
 import { commandIn, converse, type Conversant, type HandedOut } from './conversation.ts'
+import { forgetManagement, wipedState } from './device-memory.ts'
 import { openLink, signatureOf, type DeviceLink, type LinkOptions } from './device-link.ts'
 import type { DeviceMemory, Executed, Phase } from './device-memory.ts'
-import { freshState } from './device-state.ts'
 import type { HttpAnswer } from './https-client.ts'
 import { idleMessage, REPORT_TYPE, reportMessage } from './messages.ts'
 import { createTurns } from './turns.ts'
@@ -99,7 +99,9 @@ export class SimulatedDevice implements Conversant {
   }
 
   /** Reports once on a command of the caller's choice, and gives the next one. */
-  async report(commandUuid: string, status: Answer['status'], fields: EncodableDict = {}): Promise<HandedOut | undefined> {
+  async report(
+    commandUuid: string, status: Answer['status'], fields: EncodableDict = {},
+  ): Promise<HandedOut | undefined> {
     return commandIn(await this.send(reportMessage(this.memory, commandUuid, { status, fields }), REPORT_TYPE))
   }
 
@@ -126,7 +128,10 @@ export class SimulatedDevice implements Conversant {
     await this.listen()
   }
 
-  /** Enrolls again under the same identity, as after a restore: nothing is owed, and token, magic and UnlockToken are new. */
+  /**
+   * Enrolls again under the same identity, as after a restore: nothing is owed, and token, magic and UnlockToken
+   * are new.
+   */
   async reauthenticate(): Promise<void> {
     const { enrollment } = this.memory
     delete enrollment.pendingReport
@@ -135,7 +140,10 @@ export class SimulatedDevice implements Conversant {
     await this.checkIn()
   }
 
-  /** Gets a new identity with the old one; `announce` (true) also says Authenticate and TokenUpdate with it, as iOS does. */
+  /**
+   * Gets a new identity with the old one; `announce` (true) also says Authenticate and TokenUpdate with it, as iOS
+   * does.
+   */
   async renewIdentity({ announce = true }: { announce?: boolean } = {}): Promise<void> {
     await renew(this.memory, this.link)
     if (announce) await this.checkIn()
@@ -196,13 +204,10 @@ export class SimulatedDevice implements Conversant {
   async suffer(what: 'erase' | 'unenroll' | 'power_off' | 'removed_by_server'): Promise<void> {
     if (what === 'power_off') return this.behave('offline')
     if (what === 'unenroll') await sayCheckOut(this.memory, this.link)
-    const { memory } = this
-    memory.phase = what === 'erase' ? 'erased' : 'unenrolled'
-    if (what === 'erase') memory.state = freshState(this.hardware, { supervised: this.state.supervised, passcodePresent: false })
-    // What management brought goes with it.
-    memory.state.profiles = memory.state.profiles.filter(({ managed, identifier }) => !managed && identifier !== memory.enrollment.profile.identifier)
-    memory.state.apps = memory.state.apps.filter((app) => !app.managed)
-    await this.#o.apns?.unregister(memory.enrollment.pushToken)
+    this.memory.phase = what === 'erase' ? 'erased' : 'unenrolled'
+    if (what === 'erase') this.memory.state = wipedState(this.memory)
+    else forgetManagement(this.memory)
+    await this.#o.apns?.unregister(this.memory.enrollment.pushToken)
   }
 
   async #replaceToken(): Promise<void> {

@@ -9,14 +9,15 @@ import type { DeviceMemory } from './device-memory.ts'
 import { freshState, type StateChoices } from './device-state.ts'
 import { EnrollmentRefused } from './enrollment-refused.ts'
 import { makeHardware, randomSerialNumber, type Hardware } from './hardware.ts'
-import { createHttpsClient, type HttpAnswer, type HttpRequest } from './https-client.ts'
+import { createHttpsClient, type HttpAnswer } from './https-client.ts'
 import { MODELS, type DeviceModel } from './models.ts'
 import { DEFAULT_PATIENCE, patiently } from './patience.ts'
-import { makeKey, obtainIdentity } from './scep-identity.ts'
+import { makeKey, obtainIdentity, type Deliver } from './scep-identity.ts'
 
 /**
- * Which device, and through which link: `link` is the token or typed code of an enrollment link at the server `url`. What is
- * not said of the device is the first model, and a random serial number. `key` saves the time of making one (RSA).
+ * Which device, and through which link: `link` is the token or typed code of an enrollment link at the server
+ * `url`. What is not said of the device is the first model, and a random serial number. `key` saves the time of
+ * making one (RSA).
  */
 export interface EnrollOptions extends DeviceOptions, StateChoices {
   url: string
@@ -30,8 +31,8 @@ export interface EnrollOptions extends DeviceOptions, StateChoices {
 }
 
 /**
- * Enrolls a device as a person with a phone would: fetches the profile, gets an identity by SCEP, checks in, and hears pushes.
- * Rejects with EnrollmentRefused, or with the error of a connection that stays broken.
+ * Enrolls a device as a person with a phone would: fetches the profile, gets an identity by SCEP, checks in, and
+ * hears pushes. Rejects with EnrollmentRefused, or with the error of a connection that stays broken.
  */
 export async function enrollDevice(o: EnrollOptions): Promise<SimulatedDevice> {
   const hardware = makeHardware(o.model ?? (MODELS[0] as DeviceModel), o.serialNumber ?? randomSerialNumber(), o.udid)
@@ -71,29 +72,38 @@ async function prepare(o: EnrollOptions, hardware: Hardware): Promise<DeviceMemo
 }
 
 async function ask<T>(
-  o: EnrollOptions, roots: Buffer[], body: (deliver: (request: HttpRequest) => Promise<HttpAnswer>) => Promise<T>,
+  o: EnrollOptions, roots: Buffer[], body: (deliver: Deliver) => Promise<T>,
 ): Promise<T> {
   const client = createHttpsClient(rootsOf(roots, o.ca))
   const patience = { ...DEFAULT_PATIENCE, ...o.patience }
   const bounded = { ...patience, attempts: Math.min(patience.attempts, ATTEMPTS) }
   try {
-    return await body((request) => patiently(() => client.send(request), bounded, o.signal ?? new AbortController().signal))
+    const signal = o.signal ?? new AbortController().signal
+    return await body((request) => patiently(() => client.send(request), bounded, signal))
   } finally {
     client.close()
   }
 }
 
-/** The profile behind the link, its signature verified and taken off. Who signed it is not judged; iOS would show that. */
-async function downloadProfile(deliver: (request: HttpRequest) => Promise<HttpAnswer>, { url, link }: EnrollOptions): Promise<Buffer> {
-  const answer = await deliver({ method: 'GET', url: `${url.replace(/\/+$/, '')}/e/${encodeURIComponent(link)}/profile` })
+/**
+ * The profile behind the link, its signature verified and taken off. Who signed it is not judged; iOS would show
+ * that.
+ */
+async function downloadProfile(deliver: Deliver, { url, link }: EnrollOptions): Promise<Buffer> {
+  const page = `${url.replace(/\/+$/, '')}/e/${encodeURIComponent(link)}`
+  const answer = await deliver({ method: 'GET', url: `${page}/profile` })
   if (answer.status !== 200) throw new EnrollmentRefused('profile', answer.status, sentenceIn(answer))
   const type = answer.headers['content-type']
-  if (!type?.startsWith('application/x-apple-aspen-config')) throw new EnrollmentRefused('profile', undefined, `${type ?? 'nothing'} is no profile`)
+  if (!type?.startsWith('application/x-apple-aspen-config')) throw refused(`${type ?? 'nothing'} is no profile`)
   try {
     return verifyAttached(answer.body).content
   } catch (error) {
-    throw error instanceof WireError ? new EnrollmentRefused('profile', undefined, `its signature is bad (${error.message})`) : error
+    throw error instanceof WireError ? refused(`its signature is bad (${error.message})`) : error
   }
+}
+
+function refused(why: string): EnrollmentRefused {
+  return new EnrollmentRefused('profile', undefined, why)
 }
 
 /** What the page that refuses says to the person: its first paragraph. */

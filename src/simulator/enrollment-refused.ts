@@ -15,7 +15,8 @@ export class EnrollmentRefused extends Error {
   readonly status: number | undefined
 
   constructor(step: EnrollmentStep, status: number | undefined, why?: string) {
-    super(`the server refused ${STEPS[step]}${status === undefined ? '' : ` with status ${status}`}${why === undefined ? '' : `: ${why}`}`)
+    const withStatus = status === undefined ? '' : ` with status ${status}`
+    super(`the server refused ${STEPS[step]}${withStatus}${why === undefined ? '' : `: ${why}`}`)
     this.step = step
     this.status = status
   }

@@ -12,7 +12,11 @@ export function errorItem(domain: ErrorDomain, code: number, text: string): Erro
 }
 
 export type ErrorDomain =
-  'MCMDMErrorDomain' | 'MCProfileErrorDomain' | 'MCInstallationErrorDomain' | 'MCPasscodeErrorDomain' | 'MCSettingsErrorDomain'
+  | 'MCMDMErrorDomain'
+  | 'MCProfileErrorDomain'
+  | 'MCInstallationErrorDomain'
+  | 'MCPasscodeErrorDomain'
+  | 'MCSettingsErrorDomain'
 
 /** What an iPhone says to a command it does not know, and, as if it were the same, to one that needs supervision. */
 export function invalidRequestType(requestType: string): ErrorItem {

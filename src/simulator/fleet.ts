@@ -19,7 +19,10 @@ export interface FleetPlace {
   log?: ((event: FleetEvent) => void) | undefined
 }
 
-/** A fleet to enroll. Models, names, serial numbers and keys are dealt in order; models begin again when they run out. */
+/**
+ * A fleet to enroll. Models, names, serial numbers and keys are dealt in order; models begin again when they run
+ * out.
+ */
 export interface FleetOptions extends FleetPlace {
   url: string
   link: string
@@ -51,22 +54,26 @@ export interface Fleet {
 }
 
 /**
- * Enrolls a fleet. Once the link itself is refused, no further device tries it. Rejects with the first failure when not one
- * device could enroll, and when the stand-in cannot be reached.
+ * Enrolls a fleet. Once the link itself is refused, no further device tries it. Rejects with the first failure when
+ * not one device could enroll, and when the stand-in cannot be reached.
  */
 export async function startFleet(o: FleetOptions): Promise<Fleet> {
   const fleet = await openFleet(o)
   const indexes = Array.from({ length: o.count }, (_, index) => index)
   await inParallel(o.concurrency ?? 4, indexes, async (index) => {
     if (o.signal?.aborted || fleet.failures.some(isLinkRefused)) return
-    await fleet.add(index, (common) => enrollDevice({ url: o.url, link: o.link, signal: o.signal, ...choicesFor(o, index), ...common }))
+    const choices = { url: o.url, link: o.link, signal: o.signal, ...choicesFor(o, index) }
+    await fleet.add(index, (common) => enrollDevice({ ...choices, ...common }))
   })
   if (fleet.devices.length > 0 || fleet.failures.length === 0) return fleet
   await fleet.stop()
   throw fleet.failures[0]
 }
 
-/** Saved devices go on, each on its own: one that cannot is among the failures. Rejects when the stand-in cannot be reached. */
+/**
+ * Saved devices go on, each on its own: one that cannot is among the failures. Rejects when the stand-in cannot be
+ * reached.
+ */
 export async function resumeFleet(saved: readonly SavedDevice[], o: FleetPlace): Promise<Fleet> {
   const fleet = await openFleet(o)
   await inParallel(8, [...saved.entries()], ([index, one]) => fleet.add(index, (common) => resumeDevice(one, common)))
@@ -110,7 +117,8 @@ async function connectApns(address: ApnsListenerOptions): Promise<ApnsListener> 
     return await connectApnsListener(address)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`there is no stand-in for Apple's push service at ${address.host}:${address.port} (${why})`, { cause })
+    const place = `${address.host}:${address.port}`
+    throw new Error(`there is no stand-in for Apple's push service at ${place} (${why})`, { cause })
   }
 }
 
@@ -127,7 +135,9 @@ export function choicesFor(o: Omit<FleetOptions, 'url' | 'link'>, index: number)
 }
 
 function isLinkRefused(error: unknown): boolean {
-  return error instanceof EnrollmentRefused && error.step === 'profile'
+  if (!(error instanceof EnrollmentRefused) || error.step !== 'profile') return false
+  // 429 and 5xx speak of the moment, not of the link.
+  return error.status !== undefined && error.status < 500 && error.status !== 429
 }
 
 async function inParallel<T>(lanes: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

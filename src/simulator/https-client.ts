@@ -45,7 +45,8 @@ function contextFor(roots: readonly string[]): SecureContext {
 function send({ method, url, headers, body }: HttpRequest, options: RequestOptions): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     const length = method === 'GET' ? {} : { 'content-length': String(body?.length ?? 0) }
-    const request = httpsRequest(new URL(url), { ...options, method, headers: { 'user-agent': 'MDM/1.0', ...length, ...headers } })
+    const all = { 'user-agent': 'MDM/1.0', ...length, ...headers }
+    const request = httpsRequest(new URL(url), { ...options, method, headers: all })
     request.on('error', reject)
     request.on('timeout', () => request.destroy(new Error(`no answer from ${new URL(url).host}`)))
     request.on('response', (response) => void readAll(response).then(resolve, reject))

@@ -1,7 +1,7 @@
 /**
- * The simulator: Apple devices that speak the real protocol over real HTTPS, and a stand-in for Apple's push service that
- * wakes them. Demos, tests and load runs use the same devices. Its floor is `apple` alone: it knows the server only as a
- * device does. Apple: https://developer.apple.com/documentation/devicemanagement
+ * The simulator: Apple devices that speak the real protocol over real HTTPS, and a stand-in for Apple's push
+ * service that wakes them. Demos, tests and load runs use the same devices. Its floor is `apple` alone: it knows
+ * the server only as a device does. Apple: https://developer.apple.com/documentation/devicemanagement
  */
 export { startApnsStandIn, type ApnsStandIn, type ApnsStandInOptions } from './apns-stand-in.ts'
 export { connectApnsListener, type ApnsListener, type ApnsListenerOptions } from './apns-listener.ts'

@@ -55,8 +55,8 @@ export interface ReadProfile {
 }
 
 /**
- * Reads a configuration profile as it would be installed: XML, signed or not, encrypted to `identity` or not. Who signed
- * is not judged: iOS installs such profiles too. Throws ProfileRefused.
+ * Reads a configuration profile as it would be installed: XML, signed or not, encrypted to `identity` or not. Who
+ * signed is not judged: iOS installs such profiles too. Throws ProfileRefused.
  */
 export function readProfile(bytes: Buffer, identity: Signer, managed = true): ReadProfile {
   const { xml, signers } = unsigned(bytes)
@@ -70,7 +70,9 @@ export function readProfile(bytes: Buffer, identity: Signer, managed = true): Re
   return {
     xml,
     installed: {
-      ...names(dict), identifier, uuid: required(dict, 'PayloadUUID'), version: versionOf(dict), encrypted, managed, signers,
+      ...names(dict), identifier, encrypted, managed, signers,
+      uuid: required(dict, 'PayloadUUID'),
+      version: versionOf(dict),
       removalDisallowed: dict['PayloadRemovalDisallowed'] === true,
       payloads: list.map(readPayload),
       restrictions: restrictionsOf(list),
@@ -134,9 +136,11 @@ function readPayload(payload: PlistDict): InstalledPayload {
 }
 
 function restrictionsOf(payloads: PlistDict[]): Record<string, boolean | number> {
-  const entries = payloads.filter((payload) => payload['PayloadType'] === 'com.apple.applicationaccess').flatMap(Object.entries<PlistValue>)
-  const own = entries.filter(([key]) => !key.startsWith('Payload'))
-  return Object.fromEntries(own.filter((entry): entry is [string, boolean | number] => /^(boolean|number)$/.test(typeof entry[1])))
+  const restricting = payloads.filter((payload) => payload['PayloadType'] === 'com.apple.applicationaccess')
+  const isOwn = (entry: [string, PlistValue]): entry is [string, boolean | number] => (
+    !entry[0].startsWith('Payload') && (typeof entry[1] === 'boolean' || typeof entry[1] === 'number')
+  )
+  return Object.fromEntries(restricting.flatMap((payload) => Object.entries(payload)).filter(isOwn))
 }
 
 function names(dict: PlistDict): Pick<InstalledProfile, 'displayName' | 'organization' | 'description'> {

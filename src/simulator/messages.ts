@@ -11,7 +11,8 @@ const QUERY_DEVICE_INFO = 16
 const LOCK_AND_PASSCODE = 4
 
 /** The message that begins an enrollment. Keys are in the order of the alphabet, as devices write them. */
-export function authenticateMessage({ model, cellular, serialNumber, udid }: Hardware, profile: Enrollment['profile']): Buffer {
+export function authenticateMessage(hardware: Hardware, profile: Enrollment['profile']): Buffer {
+  const { model, cellular, serialNumber, udid } = hardware
   // Without the right to query the device, it keeps to itself what it is.
   const tells = profile.accessRights === undefined || (profile.accessRights & QUERY_DEVICE_INFO) !== 0
   return encodePlist({
@@ -28,7 +29,7 @@ export function authenticateMessage({ model, cellular, serialNumber, udid }: Har
 }
 
 /** How to wake the device; the UnlockToken goes along only when asked for, as it does after an Authenticate. */
-export function tokenUpdateMessage(udid: string, enrollment: Omit<Enrollment, 'identity'>, o: { unlockToken: boolean }): Buffer {
+export function tokenUpdateMessage(udid: string, enrollment: Enrollment, o: { unlockToken: boolean }): Buffer {
   return encodePlist({
     MessageType: 'TokenUpdate',
     PushMagic: enrollment.pushMagic,
@@ -53,7 +54,8 @@ export function idleMessage({ hardware }: DeviceMemory): Buffer {
 }
 
 /** The report on one command. */
-export function reportMessage({ hardware }: DeviceMemory, commandUuid: string, answer: Omit<Answer, 'consequence'>): Buffer {
-  const all = { CommandUUID: commandUuid, ErrorChain: answer.errorChain, ...answer.fields, Status: answer.status, UDID: hardware.udid }
+export function reportMessage({ hardware }: DeviceMemory, commandUuid: string, answer: Answer): Buffer {
+  const { errorChain, fields, status } = answer
+  const all = { CommandUUID: commandUuid, ErrorChain: errorChain, ...fields, Status: status, UDID: hardware.udid }
   return encodePlist(Object.fromEntries(Object.entries(all).toSorted(([a], [b]) => (a < b ? -1 : 1))))
 }

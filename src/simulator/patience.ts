@@ -12,7 +12,9 @@ export interface Patience {
   attempts: number
 }
 
-export const DEFAULT_PATIENCE: Patience = { firstPauseMs: 500, longestPauseMs: 60_000, longestRetryAfterMs: 300_000, attempts: Infinity }
+export const DEFAULT_PATIENCE: Patience = {
+  firstPauseMs: 500, longestPauseMs: 60_000, longestRetryAfterMs: 300_000, attempts: Infinity,
+}
 
 /** The device has no network; somebody made it so. Trying again would not help. */
 export class Offline extends Error {
@@ -28,7 +30,9 @@ export class Offline extends Error {
  * what a device does with HTTP statuses). Gives the last answer, or rejects with the last error, when attempts are used
  * up; rejects at once when the device is Offline or `signal` says so.
  */
-export async function patiently(send: () => Promise<HttpAnswer>, patience: Patience, signal: AbortSignal): Promise<HttpAnswer> {
+export async function patiently(
+  send: () => Promise<HttpAnswer>, patience: Patience, signal: AbortSignal,
+): Promise<HttpAnswer> {
   for (let attempt = 1; ; attempt += 1) {
     signal.throwIfAborted()
     const answer = await send().catch((error: unknown) => {

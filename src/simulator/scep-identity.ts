@@ -40,32 +40,35 @@ interface Wanted {
   messageType: '19' | '17'
 }
 
-async function requestIdentity(deliver: Deliver, scep: Scep, { csr, key, signer, messageType }: Wanted): Promise<Signer> {
+async function requestIdentity(deliver: Deliver, scep: Scep, wanted: Wanted): Promise<Signer> {
+  const { csr, key, signer, messageType } = wanted
   const { recipient, authorities } = await askCertificates(deliver, scep)
   const [transactionId, senderNonce] = [randomBytes(16).toString('hex').toUpperCase(), randomBytes(16)]
   const body = pkcsReq({ csr, signer, recipient, messageType, transactionId, senderNonce })
-  const url = operation(scep, 'PKIOperation')
-  const answer = await ask(deliver, { method: 'POST', url, headers: { 'content-type': 'application/x-pki-message' }, body })
-  const rep = readCertRep(answer, signer)
+  const headers = { 'content-type': 'application/x-pki-message' }
+  const rep = readCertRep(await ask(deliver, { method: 'POST', url: operation(scep, 'PKIOperation'), headers, body }), signer)
   const ours = rep.transactionId === transactionId && rep.recipientNonce.equals(senderNonce)
-  if (!ours || !authorities.some(({ der }) => der.equals(rep.signer.der))) throw refused('the answer is not for this request')
+  const fromThem = authorities.some(({ der }) => der.equals(rep.signer.der))
+  if (!ours || !fromThem) throw refused('the answer is not for this request')
   if (!rep.certificate) throw refused(`${rep.status}, failInfo ${rep.failInfo ?? 'none'}`)
   const { certificate } = rep
-  const genuine = certificate.spki.equals(spkiOf(key)) && authorities.some((authority) => isSignedBy(certificate, authority))
-  if (!genuine) throw refused('the certificate is not for this key or not from this CA')
+  if (!certificate.spki.equals(spkiOf(key))) throw refused('the certificate is for another key')
+  if (!authorities.some((authority) => isSignedBy(certificate, authority))) throw refused('it is from another CA')
   return { certificate, key }
 }
 
 /** Asks what the server can do and who it is, and compares the latter with the profile's fingerprint. */
-async function askCertificates(deliver: Deliver, scep: Scep): Promise<{ recipient: Certificate; authorities: Certificate[] }> {
+async function askCertificates(deliver: Deliver, scep: Scep) {
   const capabilities = (await ask(deliver, { method: 'GET', url: operation(scep, 'GetCACaps') })).toString()
   if (!/^(POSTPKIOperation|SCEPStandard)\s*$/m.test(capabilities)) throw refused('the server does not take POST')
   const answer = await ask(deliver, { method: 'GET', url: operation(scep, 'GetCACert') })
   const authorities = certificatesIn(answer)
-  const { caFingerprint } = scep
-  const known = !caFingerprint || authorities.some(({ der }) => fingerprintsOf(der).some((print) => print.equals(caFingerprint)))
-  if (!known) throw refused('the CA is not the one that the profile names')
-  const recipient = authorities.find((candidate) => !candidate.isCa && mayDecrypt(candidate)) ?? authorities.find(mayDecrypt)
+  const { caFingerprint: wanted } = scep
+  if (wanted && !authorities.some((authority) => hasFingerprint(authority, wanted))) {
+    throw refused('the CA is not the one that the profile names')
+  }
+  const open = authorities.filter(mayDecrypt)
+  const recipient = open.find((candidate) => !candidate.isCa) ?? open[0]
   if (!recipient) throw refused('no certificate to encrypt to')
   return { recipient, authorities }
 }
@@ -80,13 +83,13 @@ function certificatesIn(answer: Buffer): Certificate[] {
   }
 }
 
-function mayDecrypt({ publicKey, keyUsage }: Certificate): boolean {
-  return publicKey.asymmetricKeyType === 'rsa' && (keyUsage === undefined || (keyUsage & KEY_USAGE.keyEncipherment) !== 0)
+function mayDecrypt({ publicKey, keyUsage = KEY_USAGE.keyEncipherment }: Certificate): boolean {
+  return publicKey.asymmetricKeyType === 'rsa' && (keyUsage & KEY_USAGE.keyEncipherment) !== 0
 }
 
 // Apple compares SHA-1 or MD5, on current systems SHA-256 too; the length tells which.
-function fingerprintsOf(der: Buffer): Buffer[] {
-  return (['sha256', 'sha1', 'md5'] as const).map((algorithm) => hash(algorithm, der, 'buffer'))
+function hasFingerprint({ der }: Certificate, wanted: Buffer): boolean {
+  return ['sha256', 'sha1', 'md5'].some((algorithm) => hash(algorithm, der, 'buffer').equals(wanted))
 }
 
 async function ask(deliver: Deliver, request: HttpRequest): Promise<Buffer> {
