@@ -99,7 +99,7 @@ async function hold(sql: string, values: unknown[] = []): Promise<{ waiters(): P
   await client.query(sql, values)
   return {
     waiters: async () => (await query<{ n: number }>(`select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'bramley'`))[0]?.n ?? 0,
-    release: async () => void (await client.end().catch(() => undefined)),
+    release: () => client.end().catch(() => undefined),
   }
 }
 

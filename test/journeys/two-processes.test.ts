@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startBramley, still, until, type TestServer } from '../support/bramley.ts'
-import { enrolledDevice, rawDevice, type RawDevice } from '../support/raw-device.ts'
+import { enrolledDevice, rawDevice, uuidOf, type RawDevice } from '../support/raw-device.ts'
 
 let a: TestServer
 let b: TestServer
@@ -41,8 +41,8 @@ describe('two processes on one database', () => {
       expect(one?.['CommandUUID']).toBe(two?.['CommandUUID'])
       const command = one ?? two
       if (!command) break
-      done.push(String(command['CommandUUID']))
-      const message = { Status: 'Acknowledged', CommandUUID: String(command['CommandUUID']) }
+      done.push(uuidOf(command))
+      const message = { Status: 'Acknowledged', CommandUUID: uuidOf(command) }
       const answers = await Promise.all([atA.report(message), atB.report(message)])
       expect(answers.map((answer) => answer.status)).toEqual([200, 200])
     }

@@ -19,7 +19,7 @@ export const REPORT = 'application/x-apple-aspen-mdm; charset=UTF-8'
 export interface RawDevice {
   udid: string
   identity: Signer
-  put(body: Buffer, contentType?: string | undefined, headers?: Record<string, string | string[]>): Promise<Answer>
+  put(body: Buffer, contentType?: string, headers?: Record<string, string | string[]>): Promise<Answer>
   checkin(message: EncodableDict): Promise<Answer>
   report(message: EncodableDict): Promise<Answer>
   authenticate(extra?: EncodableDict): Promise<Answer>
@@ -27,6 +27,13 @@ export interface RawDevice {
   /** The command in an answer, or undefined. */
   idle(): Promise<PlistDict | undefined>
   acknowledge(command: PlistDict, fields?: EncodableDict): Promise<PlistDict | undefined>
+}
+
+/** The CommandUUID of a command that came from the server. */
+export function uuidOf(command: PlistDict): string {
+  const uuid = command['CommandUUID']
+  if (typeof uuid !== 'string') throw new Error('a command without CommandUUID')
+  return uuid
 }
 
 /** RSA keys are slow to make and say nothing: one pair serves all devices of a run, unless a test is about keys. */
@@ -59,7 +66,7 @@ export function rawDevice(server: TestServer, udid: string, identity: Signer): R
     authenticate: (extra = {}) => checkin({ MessageType: 'Authenticate', ProductName: 'iPhone15,2', OSVersion: '18.0', BuildVersion: '22A3354', ...extra }),
     tokenUpdate: (extra = {}) => checkin({ MessageType: 'TokenUpdate', Token: server.apns.register(TOPIC), PushMagic: 'E9B3C0F6-52D1-4A8B-9C77-1F2E3D4C5B6A', ...extra }),
     idle: async () => next(await report({ Status: 'Idle' })),
-    acknowledge: async (command, fields = {}) => next(await report({ Status: 'Acknowledged', CommandUUID: String(command['CommandUUID']), ...fields })),
+    acknowledge: async (command, fields = {}) => next(await report({ Status: 'Acknowledged', CommandUUID: uuidOf(command), ...fields })),
   }
 }
 

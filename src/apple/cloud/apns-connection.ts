@@ -1,6 +1,6 @@
 import { connect as connectHttp2 } from 'node:http2'
 import { isIP, isIPv6 } from 'node:net'
-import { connect as connectTls, rootCertificates, type TLSSocket } from 'node:tls'
+import * as tls from 'node:tls'
 import { ApnsSession } from './apns-session.ts'
 
 /**
@@ -47,15 +47,25 @@ export function openApnsSession(options: ApnsOptions, signal: AbortSignal): Prom
   })
 }
 
-function dial(options: ApnsOptions): TLSSocket {
-  const { host, port, ca } = options
-  return connectTls({
+function dial(options: ApnsOptions): tls.TLSSocket {
+  const { host, port } = options
+  return tls.connect({
     host,
     port,
     ALPNProtocols: ['h2'],
-    cert: options.certificatePem,
-    key: options.keyPem,
-    ...(ca !== undefined && { ca: [...rootCertificates, ca] }),
+    secureContext: secureContextOf(options),
     ...(!isIP(host) && { servername: host }), // an address is not a server name (RFC 6066, 3)
   })
+}
+
+// Reading all public roots beside our own takes some 50 ms of CPU: once for a client, not once for a session.
+const secureContexts = new WeakMap<ApnsOptions, tls.SecureContext>()
+
+function secureContextOf(options: ApnsOptions): tls.SecureContext {
+  const { ca, certificatePem: cert, keyPem: key } = options
+  const known = secureContexts.get(options)
+  if (known) return known
+  const context = tls.createSecureContext({ cert, key, ...(ca !== undefined && { ca: [...tls.rootCertificates, ca] }) })
+  secureContexts.set(options, context)
+  return context
 }

@@ -1,8 +1,9 @@
+import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { asProblem } from '../../base/db.ts'
 import type { Deps } from '../../base/deps.ts'
 import { PROBLEMS, Problem, type ProblemCode } from '../../base/problem.ts'
-import { deliverProfile, enrollmentPage, problemPage, type Page, type PushTopics } from '../../features/enrollment-profiles/index.ts'
+import { codePage, deliverProfile, enrollmentPage, problemPage, type Page, type PushTopics } from '../../features/enrollment-profiles/index.ts'
 import type { Authorities } from '../../features/identity/index.ts'
 import { transportGuard } from '../device/gate.ts'
 import { errorPage } from './error-page.ts'
@@ -25,9 +26,19 @@ export function pageDoor(deps: Deps, parts: PageDoorParts) {
       reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
     })
     app.removeAllContentTypeParsers()
+    await app.register(formbody, { bodyLimit: 1_024 })
     // The download button posts an empty form; whatever a body holds is not looked at.
     app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: 1_024 }, (_request, _body, done) => done(null, undefined))
     app.setErrorHandler((error, request, reply) => sorry(error, request, reply))
+
+    app.get('/enroll', async (_request, reply) => show(reply, codePage(deps.config.organization)))
+
+    // Nothing is looked up here: the page behind the code counts wrong ones.
+    app.post<{ Body: { code?: unknown } | undefined }>('/enroll', async (request, reply) => {
+      const typed = request.body?.code
+      const code = typeof typed === 'string' ? typed.trim().slice(0, 40) : ''
+      return reply.code(303).header('location', code === '' ? '/enroll' : `/e/${encodeURIComponent(code)}`).send('')
+    })
 
     app.get<{ Params: { code: string } }>('/e/:code', { schema: { params } }, async (request, reply) =>
       show(reply, await enrollmentPage(deps, parts.push, request.params.code, request.ip)))

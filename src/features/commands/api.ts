@@ -13,6 +13,7 @@ import { enqueue, type CommandRequest } from './enqueue.ts'
 import { findCommand, listCommands } from './read.ts'
 import { registerPlists } from './plist-api.ts'
 import { flatRequest, commandRequest, readJson, readRequest } from './request.ts'
+import { withUnlockToken } from './unlock-token.ts'
 import { COMMAND_STATES, commandDetail, commandSummary, queuedCommand, shapeDetail, shapeSummary } from './shape.ts'
 
 const deviceParams = z.object({ device: z.string().min(1).max(128).describe('Id, serial number, UDID or EnrollmentID') })
@@ -97,10 +98,11 @@ async function queue(
     throw new Problem('missing_scope', `${wanted.requestType} needs the scope actions:destructive`)
   }
   if (device.state !== 'enrolled') throw new Problem('device_unenrolled', `Its enrollment is ${device.state}`)
-  const checked = check(wanted, device)
+  const complete = wanted.bytes ? wanted : { ...wanted, command: await withUnlockToken(deps, device, wanted.command) }
+  const checked = check(complete, device)
   return change(deps, request, reply, 202, async (work) => {
     const target = { enrollment: device.enrollment_id, device: device.id }
-    const { id, deduplicated } = await enqueue(deps, work, target, { ...wanted, forced: checked.overridden })
+    const { id, deduplicated } = await enqueue(deps, work, target, { ...complete, forced: checked.overridden })
     if (deduplicated) reply.code(200)
     return { ...(await shown(work, id)), deduplicated, warnings: checked.warnings }
   })

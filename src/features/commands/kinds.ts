@@ -28,7 +28,7 @@ function settingsKey(settings: PlistValue | undefined): string | null {
   const items = settings.map((setting) => (isDict(setting) && typeof setting['Item'] === 'string' ? setting['Item'] : undefined))
   // Settings of one application are not those of another.
   if (items.some((item) => item === undefined || item.startsWith('Application'))) return null
-  return `settings:${items.toSorted().join(',')}`.slice(0, 500)
+  return `settings:${items.toSorted((a, b) => (a ?? '').localeCompare(b ?? '')).join(',')}`.slice(0, 500)
 }
 
 function profileKey(payload: PlistValue | undefined): string | null {

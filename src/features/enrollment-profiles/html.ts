@@ -21,6 +21,7 @@ h2 { font-size: 1.05rem; margin: 1.5rem 0 .25rem }
 ul, ol { padding-left: 1.25rem; margin: .25rem 0 }
 p.soft { color: var(--soft) }
 section { border-top: 1px solid var(--line); margin-top: 1.5rem }
+input { font: inherit; box-sizing: border-box; width: 100%; min-height: 48px; padding: 0 .75rem; border: 1px solid var(--line); border-radius: 10px; color: var(--ink); background: var(--paper); text-transform: uppercase }
 button { font: inherit; font-weight: 600; width: 100%; min-height: 48px; margin: 1rem 0 }
 button { border: 0; border-radius: 10px; color: var(--paper); background: var(--accent) }
 `

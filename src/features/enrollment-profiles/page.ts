@@ -26,6 +26,18 @@ export async function enrollmentPage(
   }
 }
 
+/** The page at /enroll: a form for the code that somebody was told. */
+export function codePage(organization: string): Page {
+  const main = `<h1>Enroll this device</h1>
+<p>Type the code that ${escapeHtml(organization)} gave you.</p>
+<form method="post" action="/enroll">
+<label for="code">Code</label>
+<input id="code" name="code" autocomplete="off" autocapitalize="characters" spellcheck="false" inputmode="text" maxlength="12" placeholder="K7Q4-M2XP" required>
+<button type="submit">Go on</button>
+</form>`
+  return document(200, `Enroll - ${organization}`, main)
+}
+
 /** The page that says no, in words for the person who holds the phone. */
 export function problemPage(organization: string, problem: Problem): Page {
   const { title, text } = words(organization, problem)

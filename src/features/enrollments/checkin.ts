@@ -9,6 +9,7 @@ import { platformOf } from './platform.ts'
 import { renewIfNew } from './renew.ts'
 import { boundDevice, findSpeaker, type Speaker } from './speaker.ts'
 import * as store from './store.ts'
+import { unlockTokenPlace } from './unlock-token.ts'
 
 type Handlers = {
   [T in CheckinMessage['MessageType']]: (deps: Deps, work: Work, speaker: Speaker, m: Extract<CheckinMessage, { MessageType: T }>) => Promise<void>
@@ -89,7 +90,7 @@ async function userTokenUpdate(work: Work, device: store.Locked, m: TokenUpdate)
 }
 
 function targetOf(deps: Deps, m: TokenUpdate, id: EnrollmentId): store.PushTarget {
-  const sealedUnlockToken = m.UnlockToken === undefined ? null : deps.vault.seal(m.UnlockToken, `enrollments.sealed_unlock_token:${id}`)
+  const sealedUnlockToken = m.UnlockToken === undefined ? null : deps.vault.seal(m.UnlockToken, unlockTokenPlace(id))
   return { topic: m.Topic, token: m.Token, pushMagic: m.PushMagic, sealedUnlockToken, awaitingConfiguration: m.AwaitingConfiguration ?? false }
 }
 
