@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { isIPv4, isIPv6 } from 'node:net'
 import { join, resolve } from 'node:path'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
@@ -50,18 +51,18 @@ export class ConfigError extends Error {
   override name = 'ConfigError'
 }
 
-const port = z.coerce.number().int().min(0).max(65_535)
-const cidr = /^[0-9a-fA-F:.]+(\/\d{1,3})?$/
-
 const shape = z.object({
-  BRAMLEY_PUBLIC_URL: z.union([z.literal(''), z.url({ error: 'is not a URL' })]),
+  BRAMLEY_PUBLIC_URL: z.string().superRefine((text, context) => {
+    for (const message of publicUrlComplaints(text)) context.addIssue({ code: 'custom', message })
+  }),
   BRAMLEY_LISTEN: listen(),
   BRAMLEY_HTTP_LISTEN: z.union([z.literal(''), listen()]),
   BRAMLEY_ADMIN_LISTEN: z.union([z.literal(''), listen()]),
   BRAMLEY_METRICS_LISTEN: z.union([z.literal(''), listen()]),
   BRAMLEY_TLS: z.enum(['self', 'off']),
-  BRAMLEY_TRUSTED_PROXIES: z.string().transform(splitList).refine((all) => all.every((one) => cidr.test(one)), 'must be CIDRs, separated by commas'),
-  BRAMLEY_DATABASE_URL: z.union([z.literal(''), z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres://')]),
+  BRAMLEY_TRUSTED_PROXIES: z.string().transform(splitList).refine((all) => all.every(isCidr), 'must be CIDRs, separated by commas'),
+  // Never the URL itself: it holds a password.
+  BRAMLEY_DATABASE_URL: z.string().regex(/^($|postgres(ql)?:\/\/)/, 'must begin with postgres://').refine((text) => text === '' || URL.canParse(text), 'is not a URL'),
   BRAMLEY_DATABASE_POOL: z.coerce.number().int().min(2).max(100),
   BRAMLEY_MIGRATE: z.enum(['auto', 'manual']),
   BRAMLEY_DATA: z.string().min(1),
@@ -70,8 +71,8 @@ const shape = z.object({
   BRAMLEY_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']),
   BRAMLEY_LOG_FORMAT: z.enum(['json', 'pretty', 'auto']),
   BRAMLEY_APNS_HOST: z.string().min(1),
-  BRAMLEY_APNS_PORT: port,
-  BRAMLEY_APNS_CA: z.string(),
+  BRAMLEY_APNS_PORT: z.coerce.number().int().min(1).max(65_535),
+  BRAMLEY_APNS_CA: optionalFile(),
   BRAMLEY_PUSH_RATE: z.coerce.number().int().min(1).max(10_000),
   BRAMLEY_SIMULATOR: z.enum(['auto', '1', '0']),
   BRAMLEY_SIMULATOR_LISTEN: listen(),
@@ -89,15 +90,14 @@ export function environment(): Record<string, string | undefined> {
  */
 export function readConfig(env: Record<string, string | undefined>, flags: Record<string, string> = {}): Config {
   const complaints = [...unknownNames(Object.keys(env).filter((name) => name.startsWith('BRAMLEY_')))]
-  const given = { ...readFile(env, complaints), ...fromEnvironment(env, complaints), ...flags }
+  const file = readFile(flags['BRAMLEY_CONFIG'] ?? env['BRAMLEY_CONFIG'], complaints)
+  const given = { ...withSecrets(file, complaints), ...withSecrets(env, complaints), ...flags }
   const values = Object.fromEntries(SETTINGS.filter((s) => s.name !== 'BRAMLEY_CONFIG').map((s) => [s.name, given[s.name] ?? s.fallback]))
   const parsed = shape.safeParse(values)
   if (!parsed.success) complaints.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`))
+  complaints.push(...plainHttpComplaints(values))
   if (complaints.length > 0 || !parsed.success) throw new ConfigError(complaints.join('\n'))
-  const config = assemble(parsed.data)
-  const refused = tlsComplaints(config)
-  if (refused.length > 0) throw new ConfigError(refused.join('\n'))
-  return Object.freeze(config)
+  return Object.freeze(assemble(parsed.data))
 }
 
 function assemble(v: z.output<typeof shape>): Config {
@@ -120,7 +120,7 @@ function assemble(v: z.output<typeof shape>): Config {
     organization: v.BRAMLEY_ORGANIZATION,
     logLevel: v.BRAMLEY_LOG_LEVEL,
     logFormat: v.BRAMLEY_LOG_FORMAT,
-    apns: { host: v.BRAMLEY_APNS_HOST, port: v.BRAMLEY_APNS_PORT, ca: readOptional(v.BRAMLEY_APNS_CA) },
+    apns: { host: v.BRAMLEY_APNS_HOST, port: v.BRAMLEY_APNS_PORT, ca: v.BRAMLEY_APNS_CA },
     pushRate: v.BRAMLEY_PUSH_RATE,
     simulator: v.BRAMLEY_SIMULATOR === 'auto' ? 'auto' : v.BRAMLEY_SIMULATOR === '1' ? 'on' : 'off',
     simulatorListen: parseListen(v.BRAMLEY_SIMULATOR_LISTEN),
@@ -129,18 +129,25 @@ function assemble(v: z.output<typeof shape>): Config {
 }
 
 /** Everything between phone and server is TLS; only this machine may do without. */
-function tlsComplaints(config: Config): string[] {
+function publicUrlComplaints(text: string): string[] {
+  if (text === '') return []
+  if (!URL.canParse(text)) return ['is not a URL']
+  const url = new URL(text)
   const complaints: string[] = []
-  if (config.publicUrl.protocol !== 'https:' && !isLoopbackHost(config.publicUrl.hostname)) {
-    complaints.push('BRAMLEY_PUBLIC_URL: must begin with https:// (phones accept nothing else); http:// is for localhost only')
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopbackHost(url.hostname))) {
+    complaints.push('must begin with https:// (phones accept nothing else); http:// is for localhost only')
   }
-  if (config.publicUrl.pathname !== '/' || config.publicUrl.search !== '' || config.publicUrl.username !== '') {
-    complaints.push('BRAMLEY_PUBLIC_URL: must be a bare address such as https://mdm.example.com, without path, query or user')
-  }
-  if (config.httpListen && !isLoopbackHost(config.httpListen.host)) {
-    complaints.push(`BRAMLEY_HTTP_LISTEN: ${describeListen(config.httpListen)} is not on this machine's loopback; plain HTTP is for localhost only`)
+  if (url.href !== `${url.protocol}//${url.host}/`) {
+    complaints.push('must be a bare address such as https://mdm.example.com, without path, query or user')
   }
   return complaints
+}
+
+function plainHttpComplaints(values: Record<string, string>): string[] {
+  const { BRAMLEY_HTTP_LISTEN: text = '', BRAMLEY_TLS: tls } = values
+  const address = parseListen(text)
+  if (tls === 'off' || address.port < 0 || isLoopbackHost(address.host)) return []
+  return [`BRAMLEY_HTTP_LISTEN: ${describeListen(address)} is not on this machine's loopback; plain HTTP is for localhost only`]
 }
 
 function unknownNames(names: string[]): string[] {
@@ -151,11 +158,12 @@ function unknownNames(names: string[]): string[] {
   })
 }
 
-function fromEnvironment(env: Record<string, string | undefined>, complaints: string[]): Record<string, string> {
+/** The settings of one source, secrets also from the files that it names. */
+function withSecrets(source: Record<string, string | undefined>, complaints: string[]): Record<string, string> {
   const values: Record<string, string> = {}
   for (const setting of SETTINGS) {
-    const file = setting.secret ? env[`${setting.name}_FILE`] : undefined
-    const value = env[setting.name]
+    const file = setting.secret ? source[`${setting.name}_FILE`] : undefined
+    const value = source[setting.name]
     if (file !== undefined && value !== undefined) complaints.push(`${setting.name}: given twice, also as ${setting.name}_FILE`)
     if (file !== undefined) values[setting.name] = readSecretFile(setting.name, file, complaints)
     else if (value !== undefined) values[setting.name] = value
@@ -165,15 +173,17 @@ function fromEnvironment(env: Record<string, string | undefined>, complaints: st
 
 function readSecretFile(name: string, file: string, complaints: string[]): string {
   try {
-    return readFileSync(file, 'utf8').trim()
+    const secret = readFileSync(file, 'utf8').trim()
+    // Else a secret that was never filled in would quietly mean the default.
+    if (secret === '') complaints.push(`${name}_FILE: ${file} is empty`)
+    return secret
   } catch {
     complaints.push(`${name}_FILE: cannot read ${file}`)
     return ''
   }
 }
 
-function readFile(env: Record<string, string | undefined>, complaints: string[]): Record<string, string> {
-  const named = env['BRAMLEY_CONFIG']
+function readFile(named: string | undefined, complaints: string[]): Record<string, string> {
   const file = named || ['./bramley.yaml', '/etc/bramley/bramley.yaml'].find((candidate) => existsSync(candidate))
   if (!file) return {}
   try {
@@ -187,12 +197,26 @@ function readFile(env: Record<string, string | undefined>, complaints: string[])
   }
 }
 
-function readOptional(file: string): string | undefined {
-  return file === '' ? undefined : readFileSync(file, 'utf8')
+function optionalFile() {
+  return z.string().transform((file, context) => {
+    if (file === '') return undefined
+    try {
+      return readFileSync(file, 'utf8')
+    } catch {
+      context.addIssue({ code: 'custom', message: `cannot read ${file}` })
+      return z.NEVER
+    }
+  })
 }
 
 function splitList(text: string): string[] {
   return text.split(',').map((part) => part.trim()).filter((part) => part !== '')
+}
+
+function isCidr(text: string): boolean {
+  const [address = '', bits = '0', ...rest] = text.split('/')
+  const most = isIPv4(address) ? 32 : isIPv6(address) ? 128 : -1
+  return rest.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most
 }
 
 function listen() {

@@ -185,6 +185,42 @@ describe('the queue', () => {
     expect((await server.api('POST', `/devices/${device.udid}/commands`, profileList)).status).toBe(410)
   })
 
+  it('puts the entrusted UnlockToken into a ClearPasscode that brings none, and refuses one where there is none', async () => {
+    const device = await enrolledDevice(server, newUdid(), { token: { UnlockToken: Buffer.from('the token of this device') } })
+    const queued = await server.api('POST', `/devices/${device.udid}/commands`, { type: 'ClearPasscode' })
+    expect([queued.status, queued.body.toString().includes('token of this')]).toEqual([202, false])
+    expect((await device.idle())?.['Command']).toMatchObject({ RequestType: 'ClearPasscode', UnlockToken: Buffer.from('the token of this device') })
+    const without = await enrolledDevice(server, newUdid())
+    const refused = await server.api('POST', `/devices/${without.udid}/commands`, { type: 'ClearPasscode' })
+    expect(refused.json()).toMatchObject({ status: 422, errors: [{ pointer: '/params/UnlockToken', code: 'missing_key' }] })
+    expect(await server.db.query(`select 1 from commands c join enrollments e on e.id = c.enrollment_id where e.device_key = $1`, [without.udid])).toEqual([])
+  })
+
+  it('refuses what this device can never do before anything is queued, and records who overrides that', async () => {
+    const device = await enrolledDevice(server, newUdid(), { link: await server.link({ access_rights: 3 }) })
+    const refusals = [{ type: 'EraseDevice' }, { type: 'NoSuchCommand' }, { type: 'ProfileList', params: 7 }, { type: 'InstallProfile' }, { RequestType: 'SecurityInfo' }]
+    const answers = await Promise.all(refusals.map((body) => server.api('POST', `/devices/${device.udid}/commands`, body)))
+    expect(answers.map((answer) => [answer.status, answer.json<{ code: string }>().code])).toEqual([
+      [422, 'not_supported_by_device'], [422, 'not_supported_by_device'], [422, 'validation_failed'], [422, 'not_supported_by_device'], [422, 'not_supported_by_device'],
+    ])
+    expect(answers[0]?.json()).toMatchObject({ requires: 'access_right' })
+    expect(await server.db.query(`select 1 from commands c join enrollments e on e.id = c.enrollment_id where e.device_key = $1`, [device.udid])).toEqual([])
+    const forced = await server.api('POST', `/devices/${device.udid}/commands`, { type: 'SecurityInfo', force: true })
+    expect(forced.status).toBe(202)
+    expect(await server.db.query(`select data->'forced' as forced from events where data->>'command' = $1`, [forced.json<{ id: string }>().id])).toEqual([{ forced: true }])
+  })
+
+  it('asks for actions:destructive besides commands:raw where data or the phone can be lost', async () => {
+    const device = await enrolledDevice(server, newUdid())
+    const key = (await server.api('POST', '/api-keys', { name: 'raw only', scopes: ['commands:raw', 'devices:read'] })).json<{ token: string }>()
+    const ask = (method: string, body: string | Buffer, headers = {}) => server.http(method, `/api/v1/devices/${device.udid}/commands`, { headers: { authorization: `Bearer ${key.token}`, ...headers }, body })
+    const json = await ask('POST', JSON.stringify({ type: 'EraseDevice' }), { 'content-type': 'application/json' })
+    const plist = await ask('PUT', encodePlist({ CommandUUID: 'x', Command: { RequestType: 'EraseDevice' } }))
+    expect([json.status, plist.status]).toEqual([403, 403])
+    expect(plist.json()).toMatchObject({ code: 'missing_scope' })
+    expect((await ask('PUT', encodePlist({ RequestType: 'ProfileList' }))).status).toBe(202)
+  })
+
   it('stores bodies and answers sealed: no secret of a command is in the database in clear', async () => {
     const device = await enrolledDevice(server, newUdid(), { token: { UnlockToken: Buffer.from('unlock-me-4711-unlock-me-4711') } })
     await queue(device, { type: 'InstallProfile', params: { Payload: { $data: Buffer.from('<plist>wifi-password-4712</plist>').toString('base64') } } })

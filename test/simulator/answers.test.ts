@@ -6,6 +6,10 @@ import { SKILLS } from '../../src/simulator/answers.ts'
 import { reportMessage } from '../../src/simulator/messages.ts'
 import { modelsOf, type DeviceModel } from '../../src/simulator/models.ts'
 
+const ENTRIES = Object.entries(SKILLS)
+const SUPERVISED = ENTRIES.filter(([, skill]) => skill.supervised).map(([name]) => name)
+const RIGHTS = ENTRIES.flatMap(([name, { right }]) => (right ? [[name, right] as const] : []))
+
 const supervised = () => phone({ supervised: true })
 const queries = (memory: ReturnType<typeof phone>, ...names: string[]) => (
   ask(memory, 'DeviceInformation', { Queries: names }).fields?.['QueryResponses']
@@ -15,20 +19,23 @@ describe('any command', () => {
   it('that the device does not know is a CommandFormatError with Apple’s code', () => {
     const answer = ask(phone(), 'Frobnicate')
     expect(answer.status).toBe('CommandFormatError')
-    expect(answer.errorChain?.[0]).toMatchObject({ ErrorCode: 12021, LocalizedDescription: '“Frobnicate” is not a valid request type.' })
+    expect(answer.errorChain?.[0])
+      .toMatchObject({ ErrorCode: 12021, LocalizedDescription: '“Frobnicate” is not a valid request type.' })
   })
 
   it('named like something every object has is unknown too', () => {
     expect(ask(phone(), 'constructor').status).toBe('CommandFormatError')
   })
 
-  it.each(Object.entries(SKILLS).filter(([, skill]) => skill.supervised).map(([name]) => name))('%s needs supervision', (name) => {
+  it.each(SUPERVISED)('%s needs supervision', (name) => {
     const answer = ask(phone(), name)
     expect([answer.status, codesOf(answer)]).toEqual(['Error', [12021]])
   })
 
-  it.each(Object.entries(SKILLS).flatMap(([name, { right }]) => (right ? [[name, right] as const] : [])))('%s needs right %i', (name, right) => {
-    const answer = ask(phone({ supervised: true, accessRights: 8191 & ~right & ~(right === 1 ? 2 : 0) & ~(right === 64 ? 128 : 0) }), name)
+  it.each(RIGHTS)('%s needs right %i', (name, right) => {
+    // Rights 2 and 128 cannot be had without 1 and 64.
+    const accessRights = 8191 & ~right & ~(right === 1 ? 2 : 0) & ~(right === 64 ? 128 : 0)
+    const answer = ask(phone({ supervised: true, accessRights }), name)
     expect([answer.status, codesOf(answer)]).toEqual(['Error', [12007]])
   })
 
@@ -42,23 +49,28 @@ describe('any command', () => {
 
 describe('DeviceInformation', () => {
   it('answers exactly what was asked', () => {
-    expect(queries(phone(), 'ProductName', 'OSVersion', 'Nonsense')).toEqual({ OSVersion: '18.1', ProductName: 'iPhone17,3' })
+    expect(queries(phone(), 'ProductName', 'OSVersion', 'Nonsense'))
+      .toEqual({ OSVersion: '18.1', ProductName: 'iPhone17,3' })
   })
 
   it('tells everything when nothing was named', () => {
     const { fields } = ask(phone(), 'DeviceInformation')
-    expect(fields?.['QueryResponses']).toMatchObject({ SerialNumber: 'DMQVGC0DHLF0', IsSupervised: false, PhoneNumber: expect.any(String) })
+    expect(fields?.['QueryResponses'])
+      .toMatchObject({ SerialNumber: 'DMQVGC0DHLF0', IsSupervised: false, PhoneNumber: expect.any(String) })
   })
 
   it('leaves out what the enrollment has no right to', () => {
-    expect(queries(phone({ accessRights: 16 }), 'SerialNumber', 'WiFiMAC', 'UDID')).toEqual({ SerialNumber: 'DMQVGC0DHLF0', UDID: phone().hardware.udid })
-    expect(queries(phone({ accessRights: 32 }), 'SerialNumber', 'WiFiMAC')).toEqual({ WiFiMAC: phone().hardware.wifiMac })
+    expect(queries(phone({ accessRights: 16 }), 'SerialNumber', 'WiFiMAC', 'UDID'))
+      .toEqual({ SerialNumber: 'DMQVGC0DHLF0', UDID: phone().hardware.udid })
+    expect(queries(phone({ accessRights: 32 }), 'SerialNumber', 'WiFiMAC'))
+      .toEqual({ WiFiMAC: phone().hardware.wifiMac })
   })
 
   it('gives capacities and the battery as reals, also when they are whole', () => {
     const memory = phone()
     memory.state.batteryLevel = 1
-    expect(queries(memory, 'BatteryLevel', 'DeviceCapacity')).toEqual({ BatteryLevel: new PlistReal(1), DeviceCapacity: new PlistReal(128) })
+    expect(queries(memory, 'BatteryLevel', 'DeviceCapacity'))
+      .toEqual({ BatteryLevel: new PlistReal(1), DeviceCapacity: new PlistReal(128) })
   })
 
   it('has no phone number on an iPad', () => {
@@ -70,7 +82,8 @@ describe('DeviceInformation', () => {
 describe('the lock', () => {
   it('shows message and number, and says so', () => {
     const memory = phone()
-    expect(ask(memory, 'DeviceLock', { Message: 'Call us', PhoneNumber: '123' }).fields).toEqual({ MessageResult: 'Success' })
+    expect(ask(memory, 'DeviceLock', { Message: 'Call us', PhoneNumber: '123' }).fields)
+      .toEqual({ MessageResult: 'Success' })
     expect(memory.state.lockScreen).toEqual({ message: 'Call us', phoneNumber: '123' })
   })
 
@@ -79,7 +92,8 @@ describe('the lock', () => {
   })
 
   it('cannot show a message without a passcode, nor in Lost Mode', () => {
-    expect(ask(phone({ passcodePresent: false }), 'DeviceLock', { Message: 'x' }).fields).toEqual({ MessageResult: 'NoPasscodeSet' })
+    expect(ask(phone({ passcodePresent: false }), 'DeviceLock', { Message: 'x' }).fields)
+      .toEqual({ MessageResult: 'NoPasscodeSet' })
     const lost = supervised()
     ask(lost, 'EnableLostMode', { Message: 'Lost' })
     expect(ask(lost, 'DeviceLock', { Message: 'x' }).fields).toEqual({ MessageResult: 'DeviceInLostMode' })

@@ -1,6 +1,8 @@
 import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import type { Signer } from '../../src/apple/wire/cms-sign.ts'
-import { enrollmentProfile, readEnrollmentProfile, type EnrollmentProfileOptions } from '../../src/apple/wire/mobileconfig.ts'
+import {
+  enrollmentProfile, readEnrollmentProfile, type EnrollmentProfileOptions,
+} from '../../src/apple/wire/mobileconfig.ts'
 import { encodePlist, type EncodableDict } from '../../src/apple/wire/plist-writer.ts'
 import { decodePlist, plistDict, type PlistDict } from '../../src/apple/wire/plist.ts'
 import { issueCertificate } from '../../src/apple/wire/x509-issue.ts'
@@ -53,7 +55,9 @@ export function profileXml(o: Partial<EnrollmentProfileOptions> = {}): Buffer {
 }
 
 /** An enrolled device that never saw a server. */
-export function phone(o: StateChoices & { accessRights?: number; model?: DeviceModel; roots?: Buffer[] } = {}): DeviceMemory {
+export function phone(
+  o: StateChoices & { accessRights?: number; model?: DeviceModel; roots?: Buffer[] } = {},
+): DeviceMemory {
   const hardware = makeHardware(o.model ?? (MODELS[0] as DeviceModel), 'DMQVGC0DHLF0')
   const xml = profileXml({ accessRights: o.accessRights ?? 8191, trustRoots: o.roots ?? [] })
   const profile = readEnrollmentProfile(xml)
@@ -77,10 +81,16 @@ export function commandDict(requestType: string, params: EncodableDict = {}): Pl
 }
 
 /** A configuration profile; `payloads` need only what is special about them. */
-export function configuration(identifier: string, payloads: EncodableDict[] = [{}], envelope: EncodableDict = {}): Buffer {
+export function configuration(
+  identifier: string, payloads: EncodableDict[] = [{}], envelope: EncodableDict = {},
+): Buffer {
   return encodePlist({
     PayloadContent: payloads.map((payload, i) => ({
-      PayloadIdentifier: `${identifier}.${i}`, PayloadType: 'com.apple.wifi.managed', PayloadUUID: `${identifier}-${i}`, PayloadVersion: 1, ...payload,
+      PayloadIdentifier: `${identifier}.${i}`,
+      PayloadType: 'com.apple.wifi.managed',
+      PayloadUUID: `${identifier}-${i}`,
+      PayloadVersion: 1,
+      ...payload,
     })),
     PayloadDisplayName: 'A profile',
     PayloadIdentifier: identifier,

@@ -80,8 +80,6 @@ async function fromP12({ p12, password }: { p12: Buffer; password: string }): Pr
 
 function readPrivateKey({ label, der, headers }: PemBlock, passphrase: string | undefined): KeyObject {
   const encrypted = label.startsWith('ENCRYPTED') || headers !== undefined
-  // Without a passphrase OpenSSL would ask for one on the terminal of the server.
-  if (encrypted && passphrase === undefined) throw new WireError('bad_password', 'the key is encrypted')
   const body = encodePem(label, der)
   const pem = headers === undefined ? body : body.replace('\n', `\n${headers}\n`)
   try {

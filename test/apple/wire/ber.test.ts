@@ -52,6 +52,7 @@ describe('BER to DER', () => {
     ['an end of contents alone', '0000'],
     ['bytes after the value', '3080 0000 00'],
     ['a primitive value of indefinite length', '0480 0401aa 0000'],
+    ['a primitive value of indefinite length as the last of its parent', '3002 0480'],
     ['a length over the end', '3005 020105'],
     ['a child longer than its parent', '3003 020205 05'],
     ['a child of indefinite length that leaves its parent', '3004 3080 0500 0000'],

@@ -130,6 +130,12 @@ describe('attacks on a detached signature', () => {
     expect(reasonOf(() => verifyDetached(forgeCms(device, body, make()), body))).toBe(reason)
   })
 
+  it('refuses a genuine elliptic-curve signature that calls itself RSA', () => {
+    expect(reasonOf(() => verifyDetached(forgeCms(ecDevice, body, {}), body))).toBe('bad_signature')
+    const named = forgeCms(ecDevice, body, { signatureAlgorithm: [OID.ecdsaWithSha256] })
+    expect(reasonOf(() => verifyDetached(named, body))).toBe('accepted')
+  })
+
   it('accepts what the forger makes when nothing is forged', () => {
     expect(verifyDetached(forgeCms(device, body, {}), body).certificate.sha256).toEqual(device.certificate.sha256)
     expect(verifyDetached(forgeCms(device, body, { attributes: false }), body).digest).toBe('sha256')

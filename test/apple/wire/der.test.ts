@@ -51,6 +51,7 @@ describe('reading DER', () => {
     const two = readDer(der.sequence(der.integer(1), der.integer(2)))
     expect(reasonOf(() => next(enter(two, TAG.sequence), TAG.oid))).toBe('asn1')
     expect(reasonOf(() => enter(two, TAG.set))).toBe('asn1')
+    expect(reasonOf(() => next(enter(value('3003 020205'), TAG.sequence)))).toBe('asn1')
     expect(reasonOf(() => enter(value('0500'), TAG.null))).toBe('asn1')
     expect(reasonOf(() => finish(enter(two, TAG.sequence)))).toBe('asn1')
     expect(reasonOf(() => next(enter(value('3000'), TAG.sequence)))).toBe('asn1')

@@ -166,7 +166,7 @@ describe('whose signature a certificate carries', () => {
 
   it('believes SHA-1 and short keys only of the pinned Apple authority', () => {
     const files = { 'ca.pem': certificatePem(ca.certificate), 'ca.key': keyPem(ca.key), 'k.pem': keyPem(rsaKey(1024)) }
-    const [sha1, weak, root] = withOpenssl(files, (openssl) => {
+    const [sha1, weak, root, weakSha256] = withOpenssl(files, (openssl) => {
       openssl('req', '-new', '-key', 'k.pem', '-subj', '/CN=phone', '-out', 'csr.pem')
       openssl('req', '-x509', '-new', '-key', 'k.pem', '-subj', '/CN=Old root', '-days', '9', '-out', 'root.pem')
       const sign = ['x509', '-req', '-in', 'csr.pem', '-days', '9', '-outform', 'DER', '-set_serial', '7']
@@ -174,11 +174,13 @@ describe('whose signature a certificate carries', () => {
         openssl(...sign, '-sha1', '-CA', 'ca.pem', '-CAkey', 'ca.key'),
         openssl(...sign, '-sha1', '-CA', 'root.pem', '-CAkey', 'k.pem'),
         openssl('x509', '-in', 'root.pem', '-outform', 'DER'),
+        openssl(...sign, '-sha256', '-CA', 'root.pem', '-CAkey', 'k.pem'),
       ].map((made) => readCertificate(made))
     })
     expect(isSignedBy(sha1!, ca.certificate)).toBe(false)
     expect(isSignedBy(sha1!, ca.certificate, { appleDevice: true })).toBe(true)
     expect(isSignedBy(weak!, root!)).toBe(false)
+    expect(isSignedBy(weakSha256!, root!)).toBe(false)
     expect(isSignedBy(weak!, root!, { appleDevice: true })).toBe(true)
   })
 
