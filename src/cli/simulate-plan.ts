@@ -2,6 +2,7 @@ import { InvalidArgumentError } from 'commander'
 import { existsSync, readFileSync } from 'node:fs'
 import { durationMs } from '../base/duration.ts'
 import { parseListen } from '../base/listen-address.ts'
+import { Problem } from '../base/problem.ts'
 import { BEHAVIOUR_FORMS, modelsOf, parseBehaviour, type Behaviour, type FleetOptions } from '../simulator/index.ts'
 
 /** What stands on the command line, each value already read. */
@@ -91,12 +92,22 @@ export function parseServerUrl(text: string): string {
   throw new InvalidArgumentError('It must begin with https://.')
 }
 
-/** Reads `30s`, `5m`, `2h` as milliseconds. */
+// Timers hold 31 bits of milliseconds; a longer one would end at once.
+const LONGEST_MS = 24 * 86_400_000
+
+/** Reads `30s`, `5m`, `2h` as milliseconds, at most 24 days. */
 export function parseDuration(text: string): number {
+  const ms = durationOrNaN(text)
+  if (ms <= LONGEST_MS) return ms
+  throw new InvalidArgumentError('It must look like 30s, 5m or 2h, and be 24d at most.')
+}
+
+function durationOrNaN(text: string): number {
   try {
     return durationMs(text, '')
-  } catch {
-    throw new InvalidArgumentError('It must look like 30s, 5m or 2h.')
+  } catch (error) {
+    if (error instanceof Problem) return NaN
+    throw error
   }
 }
 

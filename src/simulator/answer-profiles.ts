@@ -74,7 +74,7 @@ function updateEnrollment(phone: DeviceMemory, profileXml: Buffer): Answer {
   const same = (['identifier', 'topic', 'serverUrl', 'checkInUrl'] as const).every((key) => before[key] === after[key])
   if (!same) return failed(errorItem('MCMDMErrorDomain', 12012, 'The new MDM payload does not match the old payload.'))
   const grown = ((after.accessRights ?? rightsOf(phone)) & ~rightsOf(phone)) !== 0
-  if (false) return failed(errorItem('MCMDMErrorDomain', 12000, 'The new MDM payload asks for more access rights.'))
+  if (grown) return failed(errorItem('MCMDMErrorDomain', 12000, 'The new MDM payload asks for more access rights.'))
   return acknowledged(undefined, { kind: 'update_enrollment', profileXml })
 }
 

@@ -46,7 +46,8 @@ async function requestIdentity(deliver: Deliver, scep: Scep, wanted: Wanted): Pr
   const [transactionId, senderNonce] = [randomBytes(16).toString('hex').toUpperCase(), randomBytes(16)]
   const body = pkcsReq({ csr, signer, recipient, messageType, transactionId, senderNonce })
   const headers = { 'content-type': 'application/x-pki-message' }
-  const rep = readCertRep(await ask(deliver, { method: 'POST', url: operation(scep, 'PKIOperation'), headers, body }), signer)
+  const answer = await ask(deliver, { method: 'POST', url: operation(scep, 'PKIOperation'), headers, body })
+  const rep = readCertRep(answer, signer)
   const ours = rep.transactionId === transactionId && rep.recipientNonce.equals(senderNonce)
   const fromThem = authorities.some(({ der }) => der.equals(rep.signer.der))
   if (!ours || !fromThem) throw refused('the answer is not for this request')

@@ -60,7 +60,7 @@ describe('the options of bramley simulate', () => {
 
   it.each([
     ['--count', '0'], ['--count', 'many'], ['--url', 'http://mdm.example.com'], ['--url', 'mdm'],
-    ['--apns', '2197'], ['--apns', 'host:0'], ['--behaviour', 'lazy'], ['--for', '30'],
+    ['--apns', '2197'], ['--apns', 'host:0'], ['--behaviour', 'lazy'], ['--for', '30'], ['--for', '30d'],
     ['--until-commands', '-1'], ['--platform', 'mac'],
   ])('are refused when wrong: %s %s', (...args) => {
     expect(() => optionsOf('--link', 'x', ...args)).toThrow(CommanderError)

@@ -116,6 +116,7 @@ describe('what profiles do', () => {
     const memory = phone()
     install(memory, restricting('a', { allowCamera: true, forceEncryptedBackup: false, ratingApps: 600 }))
     install(memory, restricting('b', { allowCamera: false, forceEncryptedBackup: true, ratingApps: 200 }))
+    install(memory, restricting('c', { allowCamera: true, forceEncryptedBackup: false, ratingApps: 400 }))
     expect(ask(memory, 'Restrictions').fields).toEqual({ GlobalRestrictions: {
       intersection: {}, union: {},
       restrictedBool: { allowCamera: { value: false }, forceEncryptedBackup: { value: true } },
