@@ -215,7 +215,7 @@ function splitList(text: string): string[] {
 
 function isCidr(text: string): boolean {
   const [address = '', bits = '0', ...rest] = text.split('/')
-  const most = isIPv4(address) ? 32 : isIPv6(address) ? 128 : -1
+  const most = isIPv4(address) ? 32 : isIPv6(address) && !address.includes('%') ? 128 : -1
   return rest.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most
 }
 
