@@ -13,7 +13,7 @@ const program = new Command('bramley')
   .showHelpAfterError('(bramley --help shows what there is)')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
 
-for (const command of [serveCommand(), setupCommand(), simulateCommand(), migrateCommand(), configCommand()]) program.addCommand(command)
+for (const command of [serveCommand(), setupCommand(), simulateCommand(), migrateCommand(), configCommand()]) program.addCommand(command.copyInheritedSettings(program))
 
 try {
   await program.parseAsync()
