@@ -68,23 +68,23 @@ describe('the first hour with simulated phones, over real HTTPS, woken by real p
 
   it('a locked phone says NotNow, is pushed again later, and answers when it is unlocked', async () => {
     const phone = fleet.devices[1]!
-    phone.behave({ notNow: 'until_unlocked' })
+    await phone.behave({ notNow: 'until_unlocked' })
     const { id } = await queue(phone, { type: 'InstalledApplicationList' })
     const lock = await queue(phone, { type: 'CertificateList' })
     await until(async () => (await read(id)).state === 'not_now' || (await read(id)).state === 'acknowledged', 'an answer')
     await ended(lock.id)
-    phone.behave('answers')
-    phone.unlock()
+    await phone.behave('answers')
+    await phone.unlock()
     await phone.poll()
     expect((await ended(id)).state).toBe('acknowledged')
   })
 
   it('a phone that is off gets its command when it is back', async () => {
     const phone = fleet.devices[2]!
-    phone.behave('offline')
+    await phone.behave('offline')
     const { id } = await queue(phone, { type: 'SecurityInfo' })
     await until(async () => (await read(id)).state === 'push_accepted', 'the push')
-    phone.behave('answers')
+    await phone.behave('answers')
     expect((await ended(id)).state).toBe('acknowledged')
   })
 
@@ -98,9 +98,9 @@ describe('the first hour with simulated phones, over real HTTPS, woken by real p
 
   it('a renewed identity keeps the queue; the old certificate stops working when the new one was used', async () => {
     const phone = fleet.devices[4]!
-    phone.behave('offline')
+    await phone.behave('offline')
     const { id } = await queue(phone, { type: 'ProfileList' })
-    phone.behave('answers')
+    await phone.behave('answers')
     await phone.renewIdentity()
     expect((await ended(id)).state).toBe('acknowledged')
     const rows = await server.db.query<{ purpose: string; revoked: boolean }>(
