@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { readChannel, type ChannelAddress } from './channel.ts'
+import { readDeclarativeRequest, type DeclarativeRequest } from './declarative.ts'
 import { WireError } from './error.ts'
 import { decodePlist, plistDict } from './plist.ts'
 import { dataOf, parseShape } from './schema.ts'
@@ -9,6 +10,7 @@ import { isMdmTopic } from './topic.ts'
 const MAX_TOKEN = 256
 const MAX_UNLOCK_TOKEN = 65_536
 const MAX_BOOTSTRAP_TOKEN = 65_536
+const MAX_STATUS_REPORT = 4 * 1024 * 1024
 
 const text = z.string().max(1024).optional()
 const topic = z.string().refine(isMdmTopic)
@@ -48,6 +50,12 @@ const getToken = z.object({ MessageType: z.literal('GetToken'), TokenServiceType
 
 const returnToService = z.object({ MessageType: z.literal('ReturnToService') })
 
+const declarativeManagement = z.object({
+  MessageType: z.literal('DeclarativeManagement'),
+  Endpoint: z.string().max(1024),
+  Data: dataOf(0, MAX_STATUS_REPORT).optional(),
+})
+
 /** A device begins an enrollment; device channel only. Nothing is enrolled before its TokenUpdate. */
 export type Authenticate = z.infer<typeof authenticate> & { channel: ChannelAddress }
 /** How to wake this channel. A missing (or empty) UnlockToken says nothing about an earlier one. */
@@ -66,13 +74,21 @@ export type GetToken = z.infer<typeof getToken> & { channel: ChannelAddress }
 /** The device asks whether to erase itself and come back enrolled. */
 export type ReturnToService = z.infer<typeof returnToService> & { channel: ChannelAddress }
 
+/** Declarative management speaks through check-in: `request` is its Endpoint and Data, read. */
+export interface DeclarativeManagement {
+  MessageType: 'DeclarativeManagement'
+  channel: ChannelAddress
+  request: DeclarativeRequest
+}
+
 /** Every check-in message this server knows, told apart by `MessageType`; keys are Apple's. */
 export type CheckinMessage =
   | Authenticate | TokenUpdate | CheckOut | SetBootstrapToken | GetBootstrapToken | UserAuthenticate | GetToken
-  | ReturnToService
+  | ReturnToService | DeclarativeManagement
 
 const message = z.discriminatedUnion('MessageType', [
   authenticate, tokenUpdate, checkOut, setBootstrapToken, getBootstrapToken, userAuthenticate, getToken, returnToService,
+  declarativeManagement,
 ])
 const KNOWN = new Set<unknown>(message.options.map((option) => option.shape.MessageType.value))
 
@@ -84,7 +100,7 @@ const CHANNEL_OF: ReadonlyMap<string, ChannelAddress['channel']> = new Map([
 
 /**
  * Reads the body of a check-in request (Apple: Check-in request and response). Keys it does not know are ignored, the
- * next OS will send them. Throws WireError: whatever `decodePlist` and `readChannel` throw, 'message_type' for a
+ * next OS will send them. Throws WireError: whatever `decodePlist`, `readChannel` and `readDeclarativeRequest` throw, 'message_type' for a
  * message it does not know, 'type' for a missing key or one of the wrong type, 'value' for one out of bounds, 'channel'
  * for a message on a channel it does not belong to, such as an Authenticate of a user.
  */
@@ -95,7 +111,9 @@ export function parseCheckin(body: Uint8Array): CheckinMessage {
   if (!KNOWN.has(type)) throw new WireError('message_type', 'unknown MessageType')
   const channel = readChannel(dict)
   if ((CHANNEL_OF.get(type) ?? channel.channel) !== channel.channel) throw new WireError('channel', 'not on this channel')
-  return { ...parseShape(message, dict), channel }
+  const said = parseShape(message, dict)
+  if (said.MessageType !== 'DeclarativeManagement') return { ...said, channel }
+  return { MessageType: said.MessageType, channel, request: readDeclarativeRequest(said.Endpoint, said.Data) }
 }
 
 function unlessEmpty(token: Buffer): Buffer | undefined {

@@ -5,6 +5,7 @@ import type { Deps } from '../../base/deps.ts'
 import { counted } from '../../base/metrics.ts'
 import { Problem } from '../../base/problem.ts'
 import { poll } from '../../features/commands/index.ts'
+import { answerDeclarative } from '../../features/declarations/index.ts'
 import { checkin, isCurrent, type Sightings } from '../../features/enrollments/index.ts'
 import { answerScep, type Authorities } from '../../features/identity/index.ts'
 import { isKnownTopic } from '../../features/push/index.ts'
@@ -15,7 +16,6 @@ import { refuse } from './speech.ts'
 
 const BODY_LIMIT = 8 * 1024 * 1024 // shared decision 12
 const SCEP_LIMIT = 64 * 1024
-const PLIST = 'application/xml; charset=utf-8'
 
 export interface DeviceDoorParts {
   authorities: Authorities
@@ -61,11 +61,13 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
 
   async function answerCheckin(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {
     const message = parseCheckin(body)
-    const { enrollment, body: answer } = await checkin(deps, certificate, message, isKnownTopic)
+    const { enrollment, answer } = message.MessageType === 'DeclarativeManagement'
+      ? await answerDeclarative(deps, certificate, message)
+      : await checkin(deps, certificate, message, isKnownTopic)
     if (enrollment !== undefined) parts.sightings.saw(enrollment)
     counted.checkin(message.MessageType, 'accepted')
     deps.log.info({ door: 'device', requestId: request.id, said: message.MessageType, device: message.channel.deviceKey, status: 200 }, 'check-in')
-    return answer ? reply.code(200).type(PLIST).send(answer) : reply.code(200).send()
+    return answer ? reply.code(200).type(answer.contentType).send(answer.body) : reply.code(200).send()
   }
 
   async function answerReport(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {
@@ -77,7 +79,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
     // The quiet poll is the most frequent line of all and says nothing; it is there for us, not for operators.
     if (!command && ignored === undefined && report.status === 'Idle') deps.log.debug(line, 'poll')
     else deps.log.info({ ...line, command: command?.id, requestType: command?.requestType, ...(ignored !== undefined && { reason: ignored }) }, ignored === undefined ? 'poll' : 'report_ignored')
-    return command ? reply.code(200).type(PLIST).send(command.body) : reply.code(200).send()
+    return command ? reply.code(200).type('application/xml; charset=utf-8').send(command.body) : reply.code(200).send()
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Authenticate, CheckinMessage, CheckOut, TokenUpdate } from '../../apple/wire/checkin.ts'
+import type { Authenticate, CheckinMessage, CheckOut, DeclarativeManagement, TokenUpdate } from '../../apple/wire/checkin.ts'
 import { encodePlist, type EncodableDict } from '../../apple/wire/plist-writer.ts'
 import type { Deps } from '../../base/deps.ts'
 import type { AttemptId, EnrollmentId } from '../../base/ids.ts'
@@ -14,10 +14,13 @@ import { boundDevice, findSpeaker, type Speaker } from './speaker.ts'
 import * as store from './store.ts'
 import { unlockTokenPlace } from './unlock-token.ts'
 
+/** Declarative management has a room of its own. */
+type Message = Exclude<CheckinMessage, DeclarativeManagement>
+
 /** A handler returns the property list to answer with, if there is one. */
 type Handlers = {
-  [T in CheckinMessage['MessageType']]: (
-    deps: Deps, work: Work, speaker: Speaker, m: Extract<CheckinMessage, { MessageType: T }>,
+  [T in Message['MessageType']]: (
+    deps: Deps, work: Work, speaker: Speaker, m: Extract<Message, { MessageType: T }>,
   ) => Promise<EncodableDict | undefined>
 }
 
@@ -29,7 +32,7 @@ const handlers: Handlers = {
 /** What a check-in is answered with: a property list, or nothing at all; and who was here, once that is known. */
 export interface CheckinAnswer {
   enrollment: EnrollmentId | undefined
-  body?: Buffer
+  answer?: { contentType: string; body: Buffer }
 }
 
 /**
@@ -37,16 +40,16 @@ export interface CheckinAnswer {
  * hold a push certificate of a topic. Throws DeviceRefused; then nothing is stored.
  */
 export async function checkin(
-  deps: Deps, certificateSha256: Buffer, message: CheckinMessage, knownTopic: (work: Work, topic: string) => Promise<boolean>,
+  deps: Deps, certificateSha256: Buffer, message: Message, knownTopic: (work: Work, topic: string) => Promise<boolean>,
 ): Promise<CheckinAnswer> {
   return deps.work({ kind: 'device', id: message.channel.deviceKey }, async (work) => {
     const speaker = await findSpeaker(work.tx, certificateSha256, message.channel)
     if ('Topic' in message && !(await knownTopic(work, message.Topic))) throw new DeviceRefused('topic_refused')
     const handle = handlers[message.MessageType] as (
-      deps: Deps, work: Work, speaker: Speaker, m: CheckinMessage,
+      deps: Deps, work: Work, speaker: Speaker, m: Message,
     ) => Promise<EncodableDict | undefined>
     const dict = await handle(deps, work, speaker, message)
-    return { enrollment: speaker.device?.id, ...(dict && { body: encodePlist(dict) }) }
+    return { enrollment: speaker.device?.id, ...(dict && { answer: { contentType: 'application/xml; charset=utf-8', body: encodePlist(dict) } }) }
   })
 }
 

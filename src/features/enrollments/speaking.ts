@@ -1,3 +1,5 @@
+import type { ChannelAddress } from '../../apple/wire/channel.ts'
+import type { EnrollmentId } from '../../base/ids.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import type { Work } from '../../base/work.ts'
 import { renewIfNew } from './renew.ts'
@@ -15,4 +17,17 @@ export async function lockSpeaking(work: Work, speaker: Speaker): Promise<Locked
   await renewIfNew(work, speaker, locked)
   if (!SPEAKING.has(locked.state)) throw new DeviceRefused('not_enrolled')
   return locked
+}
+
+/**
+ * The channel that a message names, device or user, under the locks of both rows; both must be enrolled. Throws
+ * DeviceRefused.
+ */
+export async function lockEnrolledChannel(work: Work, speaker: Speaker, address: ChannelAddress): Promise<EnrollmentId> {
+  const device = await lockSpeaking(work, speaker)
+  if (device.state !== 'enrolled') throw new DeviceRefused('not_enrolled')
+  if (address.channel === 'device') return device.id
+  const user = speaker.user && (await lock(work.tx, speaker.user.id))
+  if (user?.state !== 'enrolled') throw new DeviceRefused('not_enrolled')
+  return user.id
 }
