@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodePlist, type EncodableDict } from '../../src/apple/wire/plist-writer.ts'
 import { decodePlist } from '../../src/apple/wire/plist.ts'
-import { TOPIC, dumpTables, startBramley, still, type Answer, type TestServer } from '../support/bramley.ts'
+import { TOPIC, dumpTables, startBramley, still, until, type Answer, type TestServer } from '../support/bramley.ts'
 import { CHECKIN, REPORT, enrolledDevice, obtainIdentity, rawDevice, signatureOf, type RawDevice } from '../support/raw-device.ts'
 
 const sample = (name: string) => readFileSync(new URL(`../fixtures/apple/samples/valid/${name}.plist`, import.meta.url))
@@ -174,16 +174,45 @@ describe('the user channel', () => {
   })
 
   it('gets no command of the device, and the device none of a user', async () => {
-    await server.api('POST', `/devices/${PAD}/commands`, { type: 'ProfileList' })
-    expect((await pad.put(sample('42-idle-shared-ipad-user'), REPORT)).body).toHaveLength(0)
-    await moveToUser(PAD, GRACE)
-    expect(await pad.idle()).toBeUndefined()
-    expect((await pad.put(sample('42-idle-shared-ipad-user'), REPORT)).body.toString()).toContain('ProfileList')
+    const idle = async () => (await pad.put(sample('42-idle-shared-ipad-user'), REPORT)).body.toString()
+    const forDevice = await queued(PAD, 'DeviceInformation', undefined)
+    expect(await idle()).toBe('')
+    const forUser = await queued(PAD, 'ProfileList', GRACE.toUpperCase())
+    expect(await idle()).toContain(forUser)
+    expect((await pad.idle())?.['CommandUUID']).toBe(forDevice)
+    const answer = encodePlist({ UDID: PAD, UserID: 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF', UserShortName: GRACE, Status: 'Acknowledged', CommandUUID: forUser })
+    expect((await pad.put(answer, REPORT)).body).toHaveLength(0)
+    const { data } = (await server.api('GET', `/devices/${PAD}/commands`)).json<{ data: { user: string | null; state: string }[] }>()
+    expect(data.map(({ user, state }) => [user, state])).toEqual([[GRACE, 'acknowledged'], [null, 'delivered']])
+  })
+
+  it('is woken by its own token and magic', async () => {
+    const token = server.apns.register(TOPIC)
+    const user = { UserID: 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF', UserShortName: 'linus@appleid.example.edu' }
+    expect((await pad.tokenUpdate({ ...user, Token: token, PushMagic: 'the magic of Linus' })).status).toBe(200)
+    await queued(PAD, 'ProfileList', user.UserShortName)
+    const sent = await until(async () => server.apns.received.find((push) => push.token.equals(token)) ?? false, 'a push')
+    expect(sent.pushMagic).toBe('the magic of Linus')
+  })
+
+  it('takes only what Apple allows there, and only for users the device has told of', async () => {
+    const ask = (user: string, type = 'ProfileList') => server.api('POST', `/devices/${PAD}/commands?user=${encodeURIComponent(user)}`, { type })
+    expect((await unchanged(() => ask('nobody@example.edu'))).json()).toMatchObject({ status: 404, code: 'not_found' })
+    expect((await unchanged(() => ask(GRACE, 'EraseDevice'))).json()).toMatchObject({ status: 422, code: 'not_supported_by_device' })
+    expect((await unchanged(() => server.api('POST', `/devices/${IPHONE}/commands?user=${encodeURIComponent(GRACE)}`, { type: 'ProfileList' }))).status).toBe(404)
+    expect((await unchanged(() => ask(''))).status).toBe(400)
+  })
+
+  it('has its waiting commands withdrawn without touching the device’s', async () => {
+    await queued(PAD, 'SecurityInfo', undefined)
+    await queued(PAD, 'ProfileList', GRACE)
+    const answer = await server.api('DELETE', `/devices/${PAD}/commands?user=${encodeURIComponent(GRACE)}`)
+    expect(answer.json<{ cancelled: string[] }>().cancelled).toHaveLength(1)
+    expect((await server.api('GET', `/devices/${PAD}/commands?state=cancelled`)).json()).toMatchObject({ data: [{ user: GRACE }] })
   })
 
   it('loses its commands when the device begins again, and does not get them back as the same user', async () => {
-    await server.api('POST', `/devices/${MAC}/commands`, { type: 'ProfileList' })
-    await moveToUser(MAC, ADA)
+    await queued(MAC, 'ProfileList', 'ada')
     for (const file of ['02-authenticate-macos', '06-tokenupdate-macos-device', '07-tokenupdate-macos-user']) expect(await said(mac, file)).toEqual([200, ''])
     const idle = await mac.report({ Status: 'Idle', UserID: ADA })
     expect([idle.status, idle.body.length]).toEqual([200, 0])
@@ -220,8 +249,10 @@ describe('the user channel', () => {
   })
 })
 
-/** Puts the commands of a device channel into the queue of one of its users. */
-async function moveToUser(udid: string, user: string): Promise<void> {
-  const [device, channel] = [await row(udid), await row(udid, user)]
-  await server.db.query('update commands set enrollment_id = $2 where enrollment_id = $1', [device?.id, channel?.id])
+/** Queues a command for a device or one of its users; returns its CommandUUID. */
+async function queued(udid: string, type: string, user: string | undefined): Promise<string> {
+  const query = user === undefined ? '' : `?user=${encodeURIComponent(user)}`
+  const answer = await server.api('POST', `/devices/${udid}/commands${query}`, { type })
+  expect([answer.status, answer.json()['code']]).toEqual([202, undefined])
+  return answer.json<{ command_uuid: string }>().command_uuid
 }
