@@ -229,6 +229,18 @@ describe('the user channel', () => {
     expect(await row(MAC, bob.UserID)).toMatchObject({ state: 'unenrolled', push_token: null })
   })
 
+  it('2: is not reached by another device that names the same user as its own', async () => {
+    const same = { UserID: 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF', UserShortName: GRACE }
+    await queued(PAD, 'ProfileList', GRACE)
+    expect((await unchanged(() => phone.checkin({ ...same, MessageType: 'CheckOut' }))).status).toBe(400)
+    const idle = await unchanged(() => phone.report({ ...same, Status: 'Idle' }))
+    expect([idle.status, idle.body.length]).toEqual([200, 0])
+    const before = await push(PAD, GRACE)
+    expect((await phone.tokenUpdate(same)).status).toBe(200)
+    expect((await phone.report({ ...same, Status: 'Idle' })).body).toHaveLength(0)
+    expect(await push(PAD, GRACE)).toEqual(before)
+  })
+
   it('2: cannot be opened, spoken on or ended by another device’s certificate', async () => {
     const user = { UDID: PAD, UserID: 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF', UserShortName: GRACE }
     const messages: [string, EncodableDict][] = [
