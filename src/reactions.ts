@@ -6,6 +6,7 @@ import { counted } from './base/metrics.ts'
 import type { Work } from './base/work.ts'
 import { recordEvent } from './features/audit/index.ts'
 import { countOpen, supersedeAll } from './features/commands/index.ts'
+import { forgetStatus } from './features/declarations/index.ts'
 import { findAttempt, markStep } from './features/enrollment-profiles/index.ts'
 import { setTerms } from './features/enrollments/index.ts'
 import { isTelling } from './features/inventory/index.ts'
@@ -23,10 +24,13 @@ export async function react(work: Work, event: Event): Promise<void> {
     case 'device.enrolling':
       await supersedeAll(work, { enrollment: event.enrollment, device: event.device }, 're-enrolled')
       await visited(work, event.enrollment)
+      await forgetStatus(work, event.enrollment)
       return followAttempt(work, event, 'authenticated')
     case 'enrollment.held':
       return followAttempt(work, event, 'pending_approval')
     case 'device.enrolled':
+      // A user's channel begins again in its old row.
+      await forgetStatus(work, event.enrollment)
       await stepOf(work, event.enrollment, 'enrolled')
       return wake(work, [event.enrollment], new Date(work.now.getTime() + FIRST_PUSH_MS))
     case 'enrollment.approved':

@@ -10,6 +10,8 @@ export type Event =
   | { type: 'device.token_updated'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'device.unenrolled'; device: DeviceId; enrollment: EnrollmentId; reason: EndReason }
   | { type: 'device.identity_renewed'; device: DeviceId; enrollment: EnrollmentId; sha256: string }
+  | { type: 'device.bootstrap_token_set'; device: DeviceId; enrollment: EnrollmentId }
+  | { type: 'device.bootstrap_token_removed'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'device.unreachable'; device: DeviceId; enrollment: EnrollmentId; reason: string }
   | { type: 'device.updated'; device: DeviceId; learned: string[] }
   | { type: 'enrollment.held'; device: DeviceId; enrollment: EnrollmentId; attempt: AttemptId | null }

@@ -15,6 +15,9 @@ import { CHECKIN, REPORT, enrolledDevice, obtainIdentity, rawDevice, selfSigned,
 const A = '00008120-00000000000A'
 const B = '00008120-00000000000B'
 
+/** Making RSA keys is slow; one serves every stranger. */
+const foreignKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+
 let server: TestServer
 let a: RawDevice
 let b: RawDevice
@@ -51,6 +54,10 @@ const messages: [string, string, EncodableDict][] = [
   ['Authenticate', CHECKIN, { MessageType: 'Authenticate', Topic: TOPIC, UDID: A, ProductName: 'iPhone15,2' }],
   ['TokenUpdate', CHECKIN, { MessageType: 'TokenUpdate', Topic: TOPIC, UDID: A, Token: randomBytes(32), PushMagic: 'magic' }],
   ['CheckOut', CHECKIN, { MessageType: 'CheckOut', Topic: TOPIC, UDID: A }],
+  ['SetBootstrapToken', CHECKIN, { MessageType: 'SetBootstrapToken', UDID: A, BootstrapToken: randomBytes(32) }],
+  ['GetBootstrapToken', CHECKIN, { MessageType: 'GetBootstrapToken', UDID: A }],
+  ['UserAuthenticate', CHECKIN, { MessageType: 'UserAuthenticate', UDID: A, UserID: '16C0477E-EB2F-4B5E-AAFD-92B2B91C4B16' }],
+  ['a declarative status', CHECKIN, { MessageType: 'DeclarativeManagement', UDID: A, Endpoint: 'status', Data: Buffer.from('{"StatusItems":{}}') }],
   ['Idle', REPORT, { Status: 'Idle', UDID: A }],
   ['Acknowledged', REPORT, { Status: 'Acknowledged', CommandUUID: 'x', UDID: A }],
 ]
@@ -90,9 +97,9 @@ describe.each(messages)('an attack by %s', (_name, contentType, message) => {
 
   it('1: another device’s valid certificate', () => attempt('cert_enrollment_mismatch', (bytes) => signatureOf(bytes, b.identity)))
   it('3: no certificate at all', () => attempt('no_certificate', undefined))
-  it('4: a self-signed clone with the same subject', () => attempt('untrusted_issuer', signedBy(selfSigned(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, a.identity.certificate.subject))))
+  it('4: a self-signed clone with the same subject', () => attempt('untrusted_issuer', signedBy(selfSigned(foreignKey, a.identity.certificate.subject))))
   it('5: a certificate of another CA with the same name', () => {
-    const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+    const key = foreignKey
     const der = issueCertificate({ subject: ca.certificate.subject, spki: spkiOf(key), serialNumber: randomBytes(16), notBefore: new Date(Date.now() - day), notAfter: new Date(Date.now() + day), issuer: { selfSigned: key }, profile: 'ca' })
     return attempt('untrusted_issuer', signedBy(certify({ issuer: { certificate: readCertificate(der), key } })))
   })
@@ -172,11 +179,12 @@ describe('attacks on the binding', () => {
     await refused('revoked', () => old.report({ Status: 'Idle' }))
   })
 
-  it('18: TokenUpdate and CheckOut before Authenticate', async () => {
+  it('18: TokenUpdate, CheckOut and SetBootstrapToken before Authenticate', async () => {
     const { identity } = await obtainIdentity(server, await server.link())
     const stranger = rawDevice(server, '00008120-00000000000F', identity)
     await refused('not_enrolled', () => stranger.tokenUpdate())
     await refused('not_enrolled', () => stranger.checkin({ MessageType: 'CheckOut' }))
+    await refused('not_enrolled', () => stranger.checkin({ MessageType: 'SetBootstrapToken', BootstrapToken: randomBytes(32) }))
     await refused('not_enrolled', () => stranger.report({ Status: 'Idle' }))
   })
 

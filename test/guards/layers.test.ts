@@ -25,6 +25,7 @@ const FEATURES: Record<string, string[]> = {
   push: ['enrollments'],
   commands: ['enrollments', 'push'],
   inventory: ['enrollments'],
+  declarations: ['enrollments'],
   'enrollment-profiles': ['identity', 'push', 'access'],
 }
 

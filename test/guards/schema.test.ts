@@ -5,6 +5,7 @@ import * as base from '../../src/base/tables.ts'
 import * as access from '../../src/features/access/tables.ts'
 import * as audit from '../../src/features/audit/tables.ts'
 import * as commands from '../../src/features/commands/tables.ts'
+import * as declarations from '../../src/features/declarations/tables.ts'
 import * as profiles from '../../src/features/enrollment-profiles/tables.ts'
 import * as enrollments from '../../src/features/enrollments/tables.ts'
 import * as identity from '../../src/features/identity/tables.ts'
@@ -12,7 +13,7 @@ import * as push from '../../src/features/push/tables.ts'
 import { readMigrations } from '../../src/base/migrate.ts'
 import { freshDatabase, type FreshDatabase } from '../support/pg.ts'
 
-const tables = [base, access, audit, commands, profiles, enrollments, identity, push]
+const tables = [base, access, audit, commands, declarations, profiles, enrollments, identity, push]
   .flatMap((module) => Object.values(module))
   .filter((value): value is PgTable => is(value, PgTable))
 

@@ -92,8 +92,8 @@ function jsonInteger(value: bigint): number | string {
   return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
 }
 
-// PostgreSQL's jsonb takes neither U+0000 nor half a surrogate pair.
-function storable(text: string): string {
+/** The text as PostgreSQL's jsonb takes it: without U+0000 and half surrogate pairs. */
+export function storable(text: string): string {
   return text.replaceAll('\u0000', '').replace(/[\uD800-\uDFFF]/gu, '\uFFFD')
 }
 

@@ -5,16 +5,22 @@ import type { Deps } from '../../base/deps.ts'
 import { counted } from '../../base/metrics.ts'
 import { Problem } from '../../base/problem.ts'
 import { poll } from '../../features/commands/index.ts'
+import { answerDeclarative } from '../../features/declarations/index.ts'
 import { checkin, isCurrent, type Sightings } from '../../features/enrollments/index.ts'
 import { answerScep, type Authorities } from '../../features/identity/index.ts'
 import { isKnownTopic } from '../../features/push/index.ts'
 import { signatureGate, transportGuard } from './gate.ts'
-import { messageKind } from './content-type.ts'
+import { messageKind, type MessageKind } from './content-type.ts'
 import { readScepRequest } from './scep-request.ts'
 import { refuse } from './speech.ts'
 
 const BODY_LIMIT = 8 * 1024 * 1024 // shared decision 12
 const SCEP_LIMIT = 64 * 1024
+
+/** Which messages go where: ours, and MicroMDM's two addresses for devices that were enrolled with them. */
+const ROUTES: [url: string, welcome: MessageKind[]][] = [
+  ['/mdm', ['checkin', 'report']], ['/mdm/checkin', ['checkin']], ['/mdm/connect', ['report']],
+]
 
 export interface DeviceDoorParts {
   authorities: Authorities
@@ -22,7 +28,7 @@ export interface DeviceDoorParts {
 }
 
 /**
- * The door for devices: check-in and commands on /mdm (protocol.md 1 to 3), SCEP on /scep (RFC 8894). An encapsulated plugin
+ * The door for devices: check-in and commands on /mdm (protocol.md 1 to 3) and its aliases, SCEP on /scep (RFC 8894). An encapsulated plugin
  * with its own parsers and its own way of saying no.
  */
 export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
@@ -38,13 +44,15 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
       if (request.headers['content-encoding'] !== undefined) throw new Problem('unsupported_content')
     })
 
-    app.put('/mdm', { bodyLimit: BODY_LIMIT }, async (request, reply) => {
-      const body = bodyOf(request)
-      const kind = messageKind(request.headers['content-type'])
-      const certificate = gate(request, body)
-      return kind === 'checkin' ? answerCheckin(request, reply, certificate, body) : answerReport(request, reply, certificate, body)
-    })
-    app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url: '/mdm', bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
+    for (const [url, welcome] of ROUTES) {
+      app.put(url, { bodyLimit: BODY_LIMIT }, async (request, reply) => {
+        const body = bodyOf(request)
+        const kind = messageKind(request.headers['content-type'], welcome)
+        const certificate = gate(request, body)
+        return kind === 'checkin' ? answerCheckin(request, reply, certificate, body) : answerReport(request, reply, certificate, body)
+      })
+      app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url, bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
+    }
 
     app.route({
       method: ['GET', 'POST'],
@@ -60,11 +68,13 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
 
   async function answerCheckin(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {
     const message = parseCheckin(body)
-    const enrollment = await checkin(deps, certificate, message, isKnownTopic)
+    const { enrollment, answer } = message.MessageType === 'DeclarativeManagement'
+      ? await answerDeclarative(deps, certificate, message)
+      : await checkin(deps, certificate, message, isKnownTopic)
     if (enrollment !== undefined) parts.sightings.saw(enrollment)
     counted.checkin(message.MessageType, 'accepted')
     deps.log.info({ door: 'device', requestId: request.id, said: message.MessageType, device: message.channel.deviceKey, status: 200 }, 'check-in')
-    return reply.code(200).send()
+    return answer ? reply.code(200).type(answer.contentType).send(answer.body) : reply.code(200).send()
   }
 
   async function answerReport(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {

@@ -8,7 +8,7 @@ import { DeviceRefused } from '../../base/refusal.ts'
 import { IdentityRefused } from '../../features/identity/index.ts'
 
 /** Every status that this door says no with. Never 401, and no 403: devices answer those by removing the enrollment. */
-export const REFUSALS = [400, 405, 408, 413, 415, 429, 500, 503] as const
+export const REFUSALS = [400, 404, 405, 408, 410, 413, 415, 429, 500, 503] as const
 type Refusal = (typeof REFUSALS)[number]
 
 /** The only place where an error becomes a device's answer: a bare status with an empty body. */
@@ -25,7 +25,8 @@ export function refuse(log: Log, error: unknown, request: FastifyRequest, reply:
 }
 
 function judge(error: unknown): { status: Refusal; reason: string } {
-  if (error instanceof DeviceRefused || error instanceof IdentityRefused || error instanceof WireError) return { status: 400, reason: error.reason }
+  if (error instanceof DeviceRefused) return { status: error.status, reason: error.reason }
+  if (error instanceof IdentityRefused || error instanceof WireError) return { status: 400, reason: error.reason }
   if (error instanceof Problem) return { status: statusOf(error), reason: error.code }
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return { status: 413, reason: 'body' }

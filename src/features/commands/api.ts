@@ -2,11 +2,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { allows, change, principalOf, type ApiApp } from '../../base/api.ts'
 import type { Deps } from '../../base/deps.ts'
-import type { DeviceId } from '../../base/ids.ts'
+import type { DeviceId, EnrollmentId } from '../../base/ids.ts'
 import { page, pageOf, pageQuery, readCursor } from '../../base/paging.ts'
 import { Problem } from '../../base/problem.ts'
 import type { Work } from '../../base/work.ts'
-import { getDevice } from '../enrollments/index.ts'
+import { getDevice, getUserChannel, type DeviceRow } from '../enrollments/index.ts'
 import { cancel, cancelUndelivered } from './cancel.ts'
 import { check } from './check.ts'
 import { enqueue, type CommandRequest } from './enqueue.ts'
@@ -23,7 +23,9 @@ const listQuery = z.strictObject({
   state: z.enum(COMMAND_STATES).optional().describe('push_accepted and push_failed mean queued'),
   type: z.string().max(100).optional().describe("Apple's RequestType"),
 })
-const queueQuery = z.strictObject({ force: z.stringbool().optional().describe('Queue it although the check says that this device cannot do it') })
+const user = z.string().min(1).max(255).optional().describe('For the channel of this user: UserID or short name; a Managed Apple Account on a Shared iPad')
+const userQuery = z.strictObject({ user })
+const queueQuery = z.strictObject({ user, force: z.stringbool().optional().describe('Queue it although the check says that this device cannot do it') })
 const tags = ['Commands']
 
 /** Commands: queue (JSON or raw plist), list, read with timeline and answer, cancel. */
@@ -31,10 +33,10 @@ export function registerCommands(app: ApiApp, deps: Deps): void {
   app.post('/devices/:device/commands', {
     config: { scope: 'commands:raw' },
     schema: {
-      tags, summary: 'Queue a command given as JSON', params: deviceParams, body: z.union([commandRequest, flatRequest]),
+      tags, summary: 'Queue a command given as JSON', params: deviceParams, querystring: userQuery, body: z.union([commandRequest, flatRequest]),
       response: { 200: queuedCommand, 202: queuedCommand },
     },
-  }, async (request, reply) => queue(deps, request, reply, request.params.device, readJson(request.body, deps.clock())))
+  }, async (request, reply) => queue(deps, request, reply, { device: request.params.device, ...request.query }, readJson(request.body, deps.clock())))
 
   app.put('/devices/:device/commands', {
     config: { scope: 'commands:raw', rawBody: true },
@@ -47,7 +49,7 @@ export function registerCommands(app: ApiApp, deps: Deps): void {
   }, async (request, reply) => {
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
     const read = readRequest(body, deps.clock())
-    return queue(deps, request, reply, request.params.device, { ...read, force: read.force || request.query.force === true })
+    return queue(deps, request, reply, { device: request.params.device, user: request.query.user }, { ...read, force: read.force || request.query.force === true })
   })
 
   app.get('/devices/:device/commands', {
@@ -57,10 +59,14 @@ export function registerCommands(app: ApiApp, deps: Deps): void {
 
   app.delete('/devices/:device/commands', {
     config: { scope: 'commands:raw' },
-    schema: { tags, summary: 'Cancel all commands the device has not fetched', params: deviceParams, response: { 200: z.object({ cancelled: z.array(z.string()) }) } },
+    schema: {
+      tags, summary: 'Cancel all commands the device has not fetched, or those of one of its users', params: deviceParams, querystring: userQuery,
+      response: { 200: z.object({ cancelled: z.array(z.string()) }) },
+    },
   }, async (request, reply) => {
     const device = await getDevice(deps.db.read, request.params.device)
-    return change(deps, request, reply, 200, async (work) => ({ cancelled: await cancelUndelivered(work, device.enrollment_id, device.id) }))
+    const enrollment = await channelOf(deps, device, request.query.user)
+    return change(deps, request, reply, 200, async (work) => ({ cancelled: await cancelUndelivered(work, enrollment, device.id) }))
   })
 
   app.get('/commands', {
@@ -90,22 +96,28 @@ export function registerCommands(app: ApiApp, deps: Deps): void {
 
 /** 202 for a queued command; 200 when the same question was waiting already. */
 async function queue(
-  deps: Deps, request: FastifyRequest, reply: FastifyReply, reference: string, wanted: CommandRequest & { force: boolean },
+  deps: Deps, request: FastifyRequest, reply: FastifyReply, to: { device: string; user?: string | undefined }, wanted: CommandRequest & { force: boolean },
 ): Promise<FastifyReply> {
-  const device = await getDevice(deps.db.read, reference)
+  const device = await getDevice(deps.db.read, to.device)
   const principal = principalOf(request)
   if (isDestructive(wanted) && !allows(principal, 'actions:destructive')) {
     throw new Problem('missing_scope', `${wanted.requestType} needs the scope actions:destructive`)
   }
   if (device.state !== 'enrolled') throw new Problem('device_unenrolled', `Its enrollment is ${device.state}`)
+  const enrollment = await channelOf(deps, device, to.user)
   const complete = wanted.bytes ? wanted : { ...wanted, command: await withUnlockToken(deps, device, wanted.command) }
-  const checked = check(complete, device)
+  const checked = check(complete, device, to.user === undefined ? 'device' : 'user')
   return change(deps, request, reply, 202, async (work) => {
-    const target = { enrollment: device.enrollment_id, device: device.id }
+    const target = { enrollment, device: device.id }
     const { id, deduplicated } = await enqueue(deps, work, target, { ...complete, forced: checked.overridden })
     if (deduplicated) reply.code(200)
     return { ...(await shown(work, id)), deduplicated, warnings: checked.warnings }
   })
+}
+
+/** The device's own channel, or that of one of its users. */
+async function channelOf(deps: Deps, device: DeviceRow, wanted: string | undefined): Promise<EnrollmentId> {
+  return wanted === undefined ? device.enrollment_id : getUserChannel(deps.db.read, device.enrollment_id, wanted)
 }
 
 /** What can cost a person their data or their phone asks for a scope of its own. */

@@ -14,13 +14,13 @@ export interface Checked {
  * Judges a command against what is known of the device, before anything is queued: otherwise the device answers error 12021
  * ("not a valid request type"), which reads like a fault of the server. Throws not_supported_by_device unless forced.
  */
-export function check(wanted: CommandRequest & { force: boolean }, device: DeviceRow): Checked {
+export function check(wanted: CommandRequest & { force: boolean }, device: DeviceRow, channel: 'device' | 'user'): Checked {
   const findings = checkCommand(wanted.command, {
     platform: device.platform,
     osVersion: device.os_version,
     supervised: device.supervised,
     accessRights: device.access_rights,
-    channel: 'device',
+    channel,
     userEnrollment: device.device_key_kind === 'enrollment_id',
   })
   const refusals = findings.filter((finding) => finding.level === 'refusal')

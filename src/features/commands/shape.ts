@@ -27,6 +27,7 @@ const errorItem = z.object({
 const summary = {
   id: z.string(),
   device: z.string(),
+  user: z.string().nullable().describe('The user whose channel it is for; null for the device itself'),
   type: z.string().describe("Apple's RequestType"),
   command_uuid: z.string(),
   state: z.enum(COMMAND_STATES),
@@ -58,6 +59,7 @@ export function shapeSummary(row: CommandRow): z.output<typeof commandSummary> {
   return {
     id: row.id,
     device: row.device_id,
+    user: row.user_key === '' ? null : row.user_key,
     type: row.request_type,
     command_uuid: row.command_uuid,
     state,

@@ -1,40 +1,60 @@
-import type { Authenticate, CheckinMessage, CheckOut, TokenUpdate } from '../../apple/wire/checkin.ts'
+import type { Authenticate, CheckinMessage, CheckOut, DeclarativeManagement, TokenUpdate } from '../../apple/wire/checkin.ts'
+import { encodePlist, type EncodableDict } from '../../apple/wire/plist-writer.ts'
 import type { Deps } from '../../base/deps.ts'
 import type { AttemptId, EnrollmentId } from '../../base/ids.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import type { Work } from '../../base/work.ts'
 import { bindCertificate, revokeAllOf } from '../identity/index.ts'
 import { findPlace } from './authenticate-place.ts'
+import { getBootstrapToken, setBootstrapToken } from './bootstrap-token.ts'
+import { getToken, returnToService, userAuthenticate } from './declined.ts'
 import { platformOf } from './platform.ts'
 import { renewIfNew } from './renew.ts'
 import { boundDevice, findSpeaker, type Speaker } from './speaker.ts'
 import * as store from './store.ts'
 import { unlockTokenPlace } from './unlock-token.ts'
 
+/** Declarative management has a room of its own. */
+type Message = Exclude<CheckinMessage, DeclarativeManagement>
+
+/** A handler returns the property list to answer with, if there is one. */
 type Handlers = {
-  [T in CheckinMessage['MessageType']]: (deps: Deps, work: Work, speaker: Speaker, m: Extract<CheckinMessage, { MessageType: T }>) => Promise<void>
+  [T in Message['MessageType']]: (
+    deps: Deps, work: Work, speaker: Speaker, m: Extract<Message, { MessageType: T }>,
+  ) => Promise<EncodableDict | undefined>
 }
 
-const handlers: Handlers = { Authenticate: authenticate, TokenUpdate: tokenUpdate, CheckOut: checkOut }
+const handlers: Handlers = {
+  Authenticate: authenticate, TokenUpdate: tokenUpdate, CheckOut: checkOut, SetBootstrapToken: setBootstrapToken,
+  GetBootstrapToken: getBootstrapToken, UserAuthenticate: userAuthenticate, GetToken: getToken, ReturnToService: returnToService,
+}
+
+/** What a check-in is answered with: a property list, or nothing at all; and who was here, once that is known. */
+export interface CheckinAnswer {
+  enrollment: EnrollmentId | undefined
+  answer?: { contentType: string; body: Buffer }
+}
 
 /**
  * Takes one check-in message of a device whose identity was verified, as one unit of work. `knownTopic` says whether we
  * hold a push certificate of a topic. Throws DeviceRefused; then nothing is stored.
  */
 export async function checkin(
-  deps: Deps, certificateSha256: Buffer, message: CheckinMessage, knownTopic: (work: Work, topic: string) => Promise<boolean>,
-): Promise<EnrollmentId | undefined> {
+  deps: Deps, certificateSha256: Buffer, message: Message, knownTopic: (work: Work, topic: string) => Promise<boolean>,
+): Promise<CheckinAnswer> {
   return deps.work({ kind: 'device', id: message.channel.deviceKey }, async (work) => {
     const speaker = await findSpeaker(work.tx, certificateSha256, message.channel)
-    if (!(await knownTopic(work, message.Topic))) throw new DeviceRefused('topic_refused')
-    const handle = handlers[message.MessageType] as (deps: Deps, work: Work, speaker: Speaker, m: CheckinMessage) => Promise<void>
-    await handle(deps, work, speaker, message)
-    return speaker.device?.id
+    if ('Topic' in message && !(await knownTopic(work, message.Topic))) throw new DeviceRefused('topic_refused')
+    const handle = handlers[message.MessageType] as (
+      deps: Deps, work: Work, speaker: Speaker, m: Message,
+    ) => Promise<EncodableDict | undefined>
+    const dict = await handle(deps, work, speaker, message)
+    return { enrollment: speaker.device?.id, ...(dict && { answer: { contentType: 'application/xml; charset=utf-8', body: encodePlist(dict) } }) }
   })
 }
 
 /** Apple: Authenticate begins an enrollment; everything kept for the one before it is forgotten (protocol.md 2.1). */
-async function authenticate(_deps: Deps, work: Work, speaker: Speaker, m: Authenticate): Promise<void> {
+async function authenticate(_deps: Deps, work: Work, speaker: Speaker, m: Authenticate): Promise<undefined> {
   if (speaker.device) return authenticateAgain(work, speaker, m)
   if (speaker.boundDeviceKey !== null && speaker.boundDeviceKey !== m.channel.deviceKey) throw new DeviceRefused('challenge_of_another_device')
   const deviceId = await store.upsertDevice(work, m, platformOf(m.ProductName ?? m.Model))
@@ -51,12 +71,12 @@ async function authenticate(_deps: Deps, work: Work, speaker: Speaker, m: Authen
 /** Old certificate out at once, its commands end, its wake goes: never two valid generations. */
 export async function endGeneration(work: Work, id: EnrollmentId): Promise<void> {
   const locked = await store.lock(work.tx, id)
-  await store.end(work, id, 'unenrolled')
+  const ended = await store.end(work, id, 'unenrolled')
   await revokeAllOf(work, id, undefined, 'superseded')
-  await work.emit({ type: 'device.unenrolled', device: locked.device_id, enrollment: id, reason: 're-enrolled' })
+  for (const enrollment of ended) await work.emit({ type: 'device.unenrolled', device: locked.device_id, enrollment, reason: 're-enrolled' })
 }
 
-async function authenticateAgain(work: Work, speaker: Speaker, m: Authenticate): Promise<void> {
+async function authenticateAgain(work: Work, speaker: Speaker, m: Authenticate): Promise<undefined> {
   const device = boundDevice(speaker)
   const locked = await store.lock(work.tx, device.id)
   if (await renewIfNew(work, speaker, locked)) return
@@ -64,11 +84,13 @@ async function authenticateAgain(work: Work, speaker: Speaker, m: Authenticate):
   if (locked.state !== 'enrolled' && locked.state !== 'identity_issued') throw new DeviceRefused('not_enrolled')
   await store.upsertDevice(work, m, platformOf(m.ProductName ?? m.Model))
   await store.reset(work.tx, device.id, m.Topic)
-  await store.endUsers(work, device.id)
+  for (const enrollment of await store.endUsers(work, device.id)) {
+    await work.emit({ type: 'device.unenrolled', device: device.deviceId, enrollment, reason: 're-enrolled' })
+  }
   await work.emit({ type: 'device.enrolling', device: device.deviceId, enrollment: device.id, attempt: speaker.attemptId as AttemptId | null })
 }
 
-async function tokenUpdate(deps: Deps, work: Work, speaker: Speaker, m: TokenUpdate): Promise<void> {
+async function tokenUpdate(deps: Deps, work: Work, speaker: Speaker, m: TokenUpdate): Promise<undefined> {
   const device = boundDevice(speaker)
   const locked = await store.lock(work.tx, device.id)
   await renewIfNew(work, speaker, locked)
@@ -80,7 +102,7 @@ async function tokenUpdate(deps: Deps, work: Work, speaker: Speaker, m: TokenUpd
 }
 
 /** A user channel exists only while its device is enrolled; it has its own queue, token and magic. */
-async function userTokenUpdate(work: Work, device: store.Locked, m: TokenUpdate): Promise<void> {
+async function userTokenUpdate(work: Work, device: store.Locked, m: TokenUpdate): Promise<undefined> {
   if (device.state !== 'enrolled') throw new DeviceRefused('not_enrolled')
   const user = await store.upsertUser(work, device.id, m.channel, m.Topic)
   const awaitingConfiguration = m.AwaitingConfiguration ?? false
@@ -95,7 +117,7 @@ function targetOf(deps: Deps, m: TokenUpdate, id: EnrollmentId): store.PushTarge
 }
 
 /** Best effort of the device and never repeated by it; said twice all the same, the second changes nothing. */
-async function checkOut(_deps: Deps, work: Work, speaker: Speaker, m: CheckOut): Promise<void> {
+async function checkOut(_deps: Deps, work: Work, speaker: Speaker, m: CheckOut): Promise<undefined> {
   const device = boundDevice(speaker)
   const target = m.channel.channel === 'user' ? speaker.user?.id : device.id
   if (target === undefined) throw new DeviceRefused('not_enrolled')

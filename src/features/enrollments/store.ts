@@ -99,8 +99,8 @@ export async function insertGeneration(
 const RESET = {
   name: 'enrollment_reset',
   text: `update enrollments set state = 'identity_issued', generation = generation + 1, topic = $2, push_token = null, push_magic = null,
-      token_updated_at = null, push_stopped_at = null, push_trouble = null, sealed_unlock_token = null, awaiting_configuration = false,
-      enrolled_at = null
+      token_updated_at = null, push_stopped_at = null, push_trouble = null, sealed_unlock_token = null, sealed_bootstrap_token = null,
+      awaiting_configuration = false, enrolled_at = null
     where id = $1`,
 }
 

@@ -47,6 +47,7 @@ export const enrollments = pgTable('enrollments', {
   pushStoppedAt: instant('push_stopped_at'),
   pushTrouble: text('push_trouble'),
   sealedUnlockToken: bytea('sealed_unlock_token'),
+  sealedBootstrapToken: bytea('sealed_bootstrap_token'),
   awaitingConfiguration: boolean('awaiting_configuration').notNull().default(false),
   userShortName: text('user_short_name'),
   userLongName: text('user_long_name'),

@@ -112,6 +112,28 @@ describe('CheckOut', () => {
   })
 })
 
+describe('the messages without a topic', () => {
+  it('carry a bootstrap token, or ask to forget it', () => {
+    expect(parseCheckin(sample('valid', '14-setbootstraptoken.plist'))).toHaveProperty('BootstrapToken.length', 64)
+    expect(parseCheckin(sample('valid', '15-setbootstraptoken-remove.plist'))).not.toHaveProperty('BootstrapToken')
+    expect(parseCheckin(message('SetBootstrapToken', { BootstrapToken: Buffer.alloc(0) }))).toHaveProperty('BootstrapToken', undefined)
+  })
+
+  it('say which user logs in, and for which service a token is wanted', () => {
+    expect(parseCheckin(sample('valid', '12-userauthenticate-1.plist')).channel).toMatchObject({ channel: 'user', deviceKey: MAC })
+    expect(parseCheckin(sample('valid', '13-userauthenticate-2.plist'))).toHaveProperty('DigestResponse')
+    expect(parseCheckin(sample('valid', '17-gettoken-maid.plist'))).toMatchObject({ TokenServiceType: 'com.apple.maid' })
+  })
+
+  it.each(['SetBootstrapToken', 'GetBootstrapToken', 'ReturnToService'])('are refused from a user: %s', (type) => {
+    expect(reasonOf(() => parseCheckin(message(type, { UserID: 'ada' })))).toBe('channel')
+  })
+
+  it('are refused from a device where a user logs in', () => {
+    expect(reasonOf(() => parseCheckin(message('UserAuthenticate', {})))).toBe('channel')
+  })
+})
+
 describe('any message', () => {
   it('may have keys that are not known yet', () => {
     expect(parseCheckin(message('CheckOut', { NextYear: { Key: 1 } }))).not.toHaveProperty('NextYear')
