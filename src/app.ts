@@ -9,9 +9,10 @@ import { registerAccess } from './features/access/index.ts'
 import { countOpen, registerCommands } from './features/commands/index.ts'
 import { registerEnrollmentAttempts, registerEnrollmentLinks } from './features/enrollment-profiles/index.ts'
 import { registerDevices } from './features/enrollments/index.ts'
-import { defaultTopic, registerPushCertificates } from './features/push/index.ts'
+import { defaultTopic, registerPushCertificates, type Clients } from './features/push/index.ts'
 import { adminDoor } from './doors/admin/index.ts'
 import { speak } from './doors/admin/speech.ts'
+import { compatDoor } from './doors/compat/index.ts'
 import { deviceDoor, type DeviceDoorParts } from './doors/device/index.ts'
 import { refuse } from './doors/device/speech.ts'
 import { healthDoor, type HealthState } from './doors/health.ts'
@@ -21,6 +22,7 @@ import type { ServerTls } from './tls.ts'
 export type Door = 'device' | 'admin'
 
 export interface AppParts extends DeviceDoorParts {
+  pushClients: Clients
   health: HealthState
   trustRoots: Buffer[]
 }
@@ -52,6 +54,7 @@ export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tl
     void app.register(pageDoor(deps, { authorities: parts.authorities, push: { defaultTopic }, trustRoots: parts.trustRoots }))
   }
   if (doors.includes('admin')) void app.register(adminDoor(deps, features()), { prefix: '/api/v1' })
+  if (doors.includes('admin') && deps.config.compat === 'auto') void app.register(compatDoor(deps, parts.pushClients))
   return app
 }
 
