@@ -2,9 +2,11 @@ import { spawn } from 'node:child_process'
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { encodeCommand } from '../../src/apple/wire/command.ts'
 import { KEY, startBramley, TOPIC, type Answer, type TestServer } from '../support/bramley.ts'
+import { ensureBuilt } from '../support/process.ts'
 import { enrolledDevice, REPORT, uuidOf, type RawDevice } from '../support/raw-device.ts'
 import { encodePlist } from '../../src/apple/wire/plist-writer.ts'
 
@@ -423,6 +425,8 @@ describe('/v1/pushcert', () => {
   })
 })
 
+const BRAMLEY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+
 describe('scripts written for NanoMDM', () => {
   /** Runs curl as those scripts do; gives the body, a newline, and the status. */
   async function curl(args: string[], stdin?: Buffer): Promise<{ status: number; body: string }> {
@@ -459,6 +463,20 @@ describe('scripts written for NanoMDM', () => {
     const seen: string[] = []
     for (let next = await device.idle(); next; next = await device.acknowledge(next, { ProfileList: [] })) seen.push(uuidOf(next))
     expect(seen).toEqual(uuids)
+  })
+
+  it('are fed by bramley plist through a pipe', async () => {
+    ensureBuilt()
+    const child = spawn('bash', ['-c', `"$NODE" "$BRAMLEY" plist DeviceInformation --Queries OSVersion | curl -sS --max-time 20 --cacert "$CA" -u "nanomdm:$KEY" -T - "$URL"`], {
+      env: { PATH: process.env['PATH'], NODE: process.execPath, BRAMLEY, KEY, CA: join(server.dataFolder, 'tls', 'ca.pem'), URL: `${server.url}/v1/enqueue/${second.udid}?nopush=1` },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let output = ''
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    await new Promise((resolve) => child.once('close', resolve))
+    const result = JSON.parse(output) as Result
+    expect(result).toEqual({ no_push: true, command_uuid: expect.any(String), request_type: 'DeviceInformation' })
+    expect(await queued(second.udid)).toContain(result.command_uuid)
   })
 })
 
