@@ -252,6 +252,17 @@ describe('/v1/enqueue', () => {
     expect(await device.idle()).toBeUndefined()
   })
 
+  it('does not take a command again that was withdrawn, and says so', async () => {
+    const bytes = command()
+    const uuid = resultOf(await call('PUT', `/v1/enqueue/${first.udid}?nopush=1`, bytes)).command_uuid
+    const [row] = await server.db.query<{ id: string }>('select id from commands where command_uuid = $1', [uuid])
+    expect((await server.api('POST', `/commands/${row!.id}/cancel`)).status).toBe(200)
+    const again = await call('PUT', `/v1/enqueue/${first.udid},${second.udid}?nopush=1`, bytes)
+    expect(again.status).toBe(207)
+    expect(resultOf(again).status).toEqual({ [first.udid]: { command_error: expect.stringContaining('ended before the device answered') } })
+    expect(await queued(second.udid)).toContain(uuid)
+  })
+
   it('takes the same post twice at once, in any order of ids, and queues one command each', async () => {
     const bytes = command(randomUUID())
     const post = (...devices: RawDevice[]) => call('PUT', `/v1/enqueue/${devices.map((device) => device.udid).join(',')}?nopush=1`, bytes)

@@ -21,6 +21,7 @@ const OURS_MS = 60_000
 const WHY_NOT: Record<EnqueueOutcome, string | undefined> = {
   queued: undefined,
   repeated: undefined,
+  withdrawn: 'this command ended before the device answered it; send it under a new CommandUUID',
   uuid_taken: 'this CommandUUID was used before for another command',
   not_enrolled: 'enrollment is not active',
 }

@@ -15,8 +15,11 @@ export interface RawRequest {
   wakeAt: Date | undefined
 }
 
-/** `repeated`: the very same command is or was in this queue already. `uuid_taken`: another one was, under this CommandUUID. */
-export type EnqueueOutcome = 'queued' | 'repeated' | 'uuid_taken' | 'not_enrolled'
+/**
+ * `repeated`: the very same command waits here or was answered. `withdrawn`: it ended without an answer, and to say it is there
+ * would be a lie. `uuid_taken`: another command is or was here under this CommandUUID.
+ */
+export type EnqueueOutcome = 'queued' | 'repeated' | 'withdrawn' | 'uuid_taken' | 'not_enrolled'
 
 /**
  * Puts one command in the queues of many channels with a handful of statements, its body stored once. Raw: it replaces
@@ -47,10 +50,10 @@ async function queueAll(deps: Deps, work: Work, rows: Locked[], request: RawRequ
 /** The channels that know this CommandUUID. Few bodies stand behind many commands; each is opened once. */
 async function outcomesBefore(
   deps: Deps, work: Work, rows: Locked[], { uuid, bytes }: RawRequest,
-): Promise<Map<EnrollmentId, 'repeated' | 'uuid_taken'>> {
+): Promise<Map<EnrollmentId, EnqueueOutcome>> {
   const used = await store.bodiesOfUuid(work.tx, rows.map((row) => row.id), uuid)
   if (used.length === 0) return new Map()
   const bodies = await store.sealedBodies(work.tx, [...new Set(used.map((row) => row.body_id))])
   const same = new Set(bodies.filter(({ id, sealed_body }) => deps.vault.open(sealed_body, store.bodyPlace(id)).equals(bytes)).map(({ id }) => id))
-  return new Map(used.map((row) => [row.enrollment_id, same.has(row.body_id) ? 'repeated' : 'uuid_taken']))
+  return new Map(used.map((row) => [row.enrollment_id, !same.has(row.body_id) ? 'uuid_taken' : row.withdrawn ? 'withdrawn' : 'repeated']))
 }

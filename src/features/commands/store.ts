@@ -72,12 +72,19 @@ export async function insertAll(
 
 const BODIES_OF_UUID = {
   name: 'command_bodies_of_uuid',
-  text: `select enrollment_id, body_id from commands where enrollment_id = any($1) and command_uuid = $2
-    union all select enrollment_id, body_id from command_results where enrollment_id = any($1) and command_uuid = $2`,
+  text: `select enrollment_id, body_id, false as withdrawn from commands where enrollment_id = any($1) and command_uuid = $2
+    union all select enrollment_id, body_id, state in ('cancelled', 'expired', 'superseded') from command_results where enrollment_id = any($1) and command_uuid = $2`,
+}
+
+/** A command that a channel has or had; `withdrawn` when it ended without the device's answer. */
+export interface Known {
+  enrollment_id: EnrollmentId
+  body_id: number
+  withdrawn: boolean
 }
 
 /** Which of these channels ever had a command of this CommandUUID, and the number of its body. */
-export async function bodiesOfUuid(tx: Tx, enrollments: EnrollmentId[], uuid: string): Promise<{ enrollment_id: EnrollmentId; body_id: number }[]> {
+export async function bodiesOfUuid(tx: Tx, enrollments: EnrollmentId[], uuid: string): Promise<Known[]> {
   return tx.rows(BODIES_OF_UUID, [enrollments, uuid])
 }
 
