@@ -8,6 +8,8 @@ import { newId } from './base/ids.ts'
 import { registerAccess } from './features/access/index.ts'
 import { countOpen, registerCommands } from './features/commands/index.ts'
 import { registerEnrollmentAttempts, registerEnrollmentLinks } from './features/enrollment-profiles/index.ts'
+import { registerSimulator } from './demo-api.ts'
+import type { DemoFleet } from './demo-fleet.ts'
 import { registerDevices } from './features/enrollments/index.ts'
 import { defaultTopic, registerPushCertificates, type Clients } from './features/push/index.ts'
 import { adminDoor } from './doors/admin/index.ts'
@@ -25,6 +27,8 @@ export interface AppParts extends DeviceDoorParts {
   pushClients: Clients
   health: HealthState
   trustRoots: Buffer[]
+  /** Simulated devices of this process, while the simulator is on. */
+  fleet?: DemoFleet | undefined
 }
 
 /** Security-guide 12 and 33: how long a stranger may take, and how much a header may hold. */
@@ -53,13 +57,13 @@ export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tl
     void app.register(deviceDoor(deps, parts))
     void app.register(pageDoor(deps, { authorities: parts.authorities, push: { defaultTopic }, trustRoots: parts.trustRoots }))
   }
-  if (doors.includes('admin')) void app.register(adminDoor(deps, features()), { prefix: '/api/v1' })
+  if (doors.includes('admin')) void app.register(adminDoor(deps, features(parts.fleet)), { prefix: '/api/v1' })
   if (doors.includes('admin') && deps.config.compat === 'auto') void app.register(compatDoor(deps, parts.pushClients))
   return app
 }
 
 /** What the admin door offers, one line a room. */
-export function features() {
+export function features(fleet?: DemoFleet) {
   return [
     registerAccess,
     (app, deps) => registerDevices(app, deps, countOpen),
@@ -67,6 +71,7 @@ export function features() {
     (app, deps) => registerEnrollmentLinks(app, deps, { push: { defaultTopic } }),
     registerEnrollmentAttempts,
     registerPushCertificates,
+    (app, deps) => registerSimulator(app, deps, fleet),
   ] satisfies Parameters<typeof adminDoor>[1]
 }
 

@@ -5,6 +5,8 @@ import { readPushCertificate } from './apple/wire/push-certificate.ts'
 import type { Deps } from './base/deps.ts'
 import { describeListen } from './base/listen-address.ts'
 import { storeCertificate, type ApnsAddress } from './features/push/index.ts'
+import { deviceFiles } from './demo-files.ts'
+import { openDemoFleet, type DemoFleet } from './demo-fleet.ts'
 import { startApnsStandIn, type ApnsStandIn } from './simulator/apns-stand-in.ts'
 
 /** The simulator of this server: the stand-in for Apple's push service. Off, it sends pushes to Apple and nothing else. */
@@ -15,6 +17,8 @@ export interface Simulator {
   /** Push certificates of Apple's that are held. */
   realTopics: number
   addressOf: ApnsAddress
+  /** Devices that play inside this process; none while the simulator is off. */
+  fleet: DemoFleet | undefined
   stop(): Promise<void>
 }
 
@@ -27,19 +31,21 @@ const HELD = {
  * Starts the stand-in when this server is for trying out: no push certificate, no database URL, no public URL, or
  * BRAMLEY_SIMULATOR=1. Its push certificate is stored like a real one, marked simulated.
  */
-export async function startSimulator(deps: Deps): Promise<Simulator> {
+export async function startSimulator(deps: Deps, rootPem: string | undefined): Promise<Simulator> {
   const [held] = await deps.db.read.rows<{ real: number; simulated: string | null }>(HELD, [])
   const realTopics = held?.real ?? 0
   const standIn = describeListen(deps.config.simulatorListen)
   const apple = deps.config.apns
   if (!wanted(deps, realTopics)) {
-    return { on: false, standIn, realTopics, addressOf: (certificate) => (certificate.simulated ? undefined : trusting(apple)), stop: async () => undefined }
+    const addressOf: ApnsAddress = (certificate) => (certificate.simulated ? undefined : trusting(apple))
+    return { on: false, standIn, realTopics, addressOf, fleet: undefined, stop: async () => undefined }
   }
   const server = await startApnsStandIn({ ...deps.config.simulatorListen, folder: folderOf(deps) })
   writeFileSync(join(folderOf(deps), 'ca.pem'), server.caPem)
   await keepCertificate(deps, server, held?.simulated ?? `com.apple.mgmt.External.${randomUUID()}`, realTopics === 0)
   const here = { host: deps.config.simulatorListen.host || '127.0.0.1', port: server.port, ca: server.caPem }
-  return { on: true, standIn, realTopics, addressOf: (certificate) => (certificate.simulated ? here : trusting(apple)), stop: () => server.close() }
+  const fleet = openDemoFleet(deps.config.publicUrl.origin, { ca: rootPem, apns: here }, deviceFiles(deps.config.dataFolder), deps.log)
+  return { on: true, standIn, realTopics, addressOf: (certificate) => (certificate.simulated ? here : trusting(apple)), fleet, stop: () => server.close() }
 }
 
 function wanted({ config }: Deps, realTopics: number): boolean {

@@ -76,14 +76,14 @@ async function open(deps: Deps, summary: Summary, closers: (() => Promise<void>)
   if (config.bootstrapTokenFile !== undefined && !bootstrapped) deps.log.info('BRAMLEY_BOOTSTRAP_TOKEN_FILE is ignored: there is an API key already')
   const tls = config.tls === 'self' ? selfSignedTls(config.dataFolder, config.publicUrl.hostname, deps.clock()) : undefined
   summary.tls(tls)
-  const simulator = await startSimulator(deps)
+  const simulator = await startSimulator(deps, tls?.rootPem)
   closers.push(() => simulator.stop())
   summary.push(simulator)
   const health: HealthState = { ready: false, draining: false }
   const sightings = startSightings(deps)
   closers.push(() => sightings.stop())
   const pushClients = openClients(deps, simulator.addressOf)
-  const parts = { authorities, sightings, health, trustRoots: tls ? [tls.rootDer] : [], pushClients }
+  const parts = { authorities, sightings, health, trustRoots: tls ? [tls.rootDer] : [], fleet: simulator.fleet, pushClients }
   const workers = startWorkers(deps, pushClients)
   closers.push(() => workers.stop())
   for (const listener of await listen(deps, (doors, secure) => buildApp(deps, parts, doors, secure ? tls : undefined))) {
@@ -91,8 +91,10 @@ async function open(deps: Deps, summary: Summary, closers: (() => Promise<void>)
   }
   closers.push(async () => {
     health.draining = true
+    await simulator.fleet?.stop()
   })
   health.ready = true
+  summary.fleet(await simulator.fleet?.resume())
   summary.ready(await makeSetupToken(deps))
   announce(deps, tls)
 }

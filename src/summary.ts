@@ -37,6 +37,11 @@ export class Summary {
     this.#line('Push', held + playing)
   }
 
+  fleet(resumed: number | undefined): void {
+    if (resumed === undefined) return
+    this.#line('Devices', resumed > 0 ? `${resumed} simulated, as you left them` : 'none; `npx bramley setup --sample` brings six simulated phones')
+  }
+
   ready(setupToken: string | undefined): void {
     const config = this.#config
     const url = config.publicUrl.origin

@@ -78,7 +78,7 @@ describe('what is wrong', () => {
       BRAMLEY_APNS_CA: join(folder, 'absent.pem'), BRAMLEY_CONFIG: fileWith('organisation: x'),
     })
     const names = told.map((line) => line.replace(/^\S+: (?=BRAMLEY)/, '').split(':')[0])
-    expect(names.toSorted()).toEqual([
+    expect(names.toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual([
       'BRAMLEY_APNS_CA', 'BRAMLEY_DATABASE_POOL', 'BRAMLEY_DATABASE_URL', 'BRAMLEY_HTTP_LISTEN', 'BRAMLEY_LISTEN',
       'BRAMLEY_ORGANISATION', 'BRAMLEY_PUBLC_URL', 'BRAMLEY_PUBLIC_URL', 'BRAMLEY_PUBLIC_URL', 'BRAMLEY_TLS',
     ])

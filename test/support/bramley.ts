@@ -34,6 +34,8 @@ export interface TestServer {
   api(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
   /** A link's token. */
   link(o?: Record<string, unknown>): Promise<string>
+  /** Stops it and starts it again on the same data folder, database and ports. */
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -53,11 +55,10 @@ export async function startBramley(o: TestServerOptions = {}): Promise<TestServe
   const apns = o.beside?.apns ?? (await startApnsStandIn())
   const logs: Record<string, unknown>[] = []
   const shared = o.beside && { BRAMLEY_SECRET_KEY_FILE: join(o.beside.dataFolder, 'secret.key'), BRAMLEY_PUBLIC_URL: o.beside.url }
-  const running = await serve(configOf(dataFolder, db.url, apns, { ...shared, ...o.settings }), {
-    log: pino({ level: 'debug' }, { write: (line: string) => void logs.push(JSON.parse(line)) }),
-    say: () => undefined,
-  })
-  const server = dress(running, { dataFolder, db, apns, logs }, o.beside === undefined)
+  const voice = { log: pino({ level: 'debug' }, { write: (line: string) => void logs.push(JSON.parse(line)) }), say: () => undefined }
+  const running = await serve(configOf(dataFolder, db.url, apns, { ...shared, ...o.settings }), voice)
+  const again = (config: Running['config']) => serve({ ...config, bootstrapTokenFile: undefined }, voice)
+  const server = dress(running, again, { dataFolder, db, apns, logs }, o.beside === undefined)
   if (o.pushCertificate !== false && !o.beside) await uploadPushCertificate(server, apns)
   return server
 }
@@ -88,8 +89,9 @@ export function uploadPushCertificate(server: Pick<TestServer, 'api'>, apns: Apn
   return server.api('POST', '/push-certificates', { certificate: certificatePem, key: keyPem })
 }
 
-function dress(running: Running, parts: Pick<TestServer, 'dataFolder' | 'db' | 'apns' | 'logs'>, owns: boolean): TestServer {
-  const { config } = running
+function dress(first: Running, again: (config: Running['config']) => Promise<Running>, parts: Pick<TestServer, 'dataFolder' | 'db' | 'apns' | 'logs'>, owns: boolean): TestServer {
+  let running = first
+  const { config } = first
   const url = `https://127.0.0.1:${config.listen.port}`
   const httpUrl = `http://127.0.0.1:${config.httpListen?.port ?? 0}`
   const ca = config.tls === 'self' ? readFileSync(join(parts.dataFolder, 'tls', 'ca.pem'), 'utf8') : ''
@@ -105,6 +107,10 @@ function dress(running: Running, parts: Pick<TestServer, 'dataFolder' | 'db' | '
       const answer = await api('POST', '/enrollment-links', { name: 'Test', ...o })
       if (answer.status !== 201) throw new Error(`no link: ${answer.body.toString()}`)
       return answer.json<{ url: string }>().url.split('/e/')[1] ?? ''
+    },
+    async restart() {
+      await running.close()
+      running = await again(config)
     },
     async stop() {
       agent.destroy()

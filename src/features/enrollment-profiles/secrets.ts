@@ -46,6 +46,11 @@ export function openSecrets(vault: Vault, id: LinkId, sealed: Buffer): LinkSecre
   return JSON.parse(vault.open(sealed, placeOf(id)).toString()) as LinkSecrets
 }
 
+/** The 128-bit token of a link, as the last part of its URL. */
+export function openLinkToken(vault: Vault, link: { id: LinkId; sealedSecrets: Buffer }): string {
+  return openSecrets(vault, link.id, link.sealedSecrets).token
+}
+
 function placeOf(id: LinkId): string {
   return `enrollment_links.sealed_secrets:${id}`
 }
