@@ -11,9 +11,10 @@ import { registerEnrollmentAttempts, registerEnrollmentLinks } from './features/
 import { registerSimulator } from './demo-api.ts'
 import type { DemoFleet } from './demo-fleet.ts'
 import { registerDevices } from './features/enrollments/index.ts'
-import { defaultTopic, registerPushCertificates } from './features/push/index.ts'
+import { defaultTopic, registerPushCertificates, type Clients } from './features/push/index.ts'
 import { adminDoor } from './doors/admin/index.ts'
 import { speak } from './doors/admin/speech.ts'
+import { compatDoor } from './doors/compat/index.ts'
 import { deviceDoor, type DeviceDoorParts } from './doors/device/index.ts'
 import { refuse } from './doors/device/speech.ts'
 import { healthDoor, type HealthState } from './doors/health.ts'
@@ -23,6 +24,7 @@ import type { ServerTls } from './tls.ts'
 export type Door = 'device' | 'admin'
 
 export interface AppParts extends DeviceDoorParts {
+  pushClients: Clients
   health: HealthState
   trustRoots: Buffer[]
   /** Simulated devices of this process, while the simulator is on. */
@@ -56,6 +58,7 @@ export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tl
     void app.register(pageDoor(deps, { authorities: parts.authorities, push: { defaultTopic }, trustRoots: parts.trustRoots }))
   }
   if (doors.includes('admin')) void app.register(adminDoor(deps, features(parts.fleet)), { prefix: '/api/v1' })
+  if (doors.includes('admin') && deps.config.compat === 'auto') void app.register(compatDoor(deps, parts.pushClients))
   return app
 }
 

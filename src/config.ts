@@ -40,6 +40,7 @@ export const SETTINGS: readonly Setting[] = [
   { name: 'BRAMLEY_SIMULATOR', fallback: 'auto', meaning: '`auto`: on while there is no push certificate and neither a database URL nor a public URL is set. `1` forces it, `0` never.' },
   { name: 'BRAMLEY_SIMULATOR_LISTEN', fallback: '127.0.0.1:2197', meaning: "Where the simulator's stand-in for Apple's push service listens." },
   { name: 'BRAMLEY_BOOTSTRAP_TOKEN_FILE', fallback: '', meaning: 'File with 32 or more printable characters; read while there is neither a user nor an API key, and then an API key with every scope.' },
+  { name: 'BRAMLEY_COMPAT', fallback: 'auto', meaning: "NanoMDM's API under /v1: `auto`: there while an API key with the scope `compat` exists. `off`: never." },
   { name: 'BRAMLEY_CONFIG', fallback: '', meaning: 'Settings file (YAML); empty = ./bramley.yaml, then /etc/bramley/bramley.yaml, when they exist.' },
 ]
 
@@ -77,6 +78,7 @@ const shape = z.object({
   BRAMLEY_SIMULATOR: z.enum(['auto', '1', '0']),
   BRAMLEY_SIMULATOR_LISTEN: listen(),
   BRAMLEY_BOOTSTRAP_TOKEN_FILE: z.string(),
+  BRAMLEY_COMPAT: z.enum(['auto', 'off']),
 })
 
 /** The environment as it is; for the root only. */
@@ -125,6 +127,7 @@ function assemble(v: z.output<typeof shape>): Config {
     simulator: v.BRAMLEY_SIMULATOR === 'auto' ? 'auto' : v.BRAMLEY_SIMULATOR === '1' ? 'on' : 'off',
     simulatorListen: parseListen(v.BRAMLEY_SIMULATOR_LISTEN),
     bootstrapTokenFile: v.BRAMLEY_BOOTSTRAP_TOKEN_FILE || undefined,
+    compat: v.BRAMLEY_COMPAT,
   }
 }
 

@@ -15,9 +15,10 @@ import type { Config } from './base/config.ts'
 import { bootstrapKey, makeSetupToken } from './features/access/index.ts'
 import { startSightings } from './features/enrollments/index.ts'
 import { loadAuthorities } from './features/identity/index.ts'
+import { openClients } from './features/push/index.ts'
 import { openLog } from './log-destination.ts'
 import { withRealPorts } from './ports.ts'
-import { react } from './reactions.ts'
+import { react, reactToAll } from './reactions.ts'
 import { startSimulator } from './demo.ts'
 import { Summary } from './summary.ts'
 import { selfSignedTls, type ServerTls } from './tls.ts'
@@ -62,7 +63,7 @@ export async function serve(settings: Config, voice: Voice = {}): Promise<Runnin
 async function furnish(config: Config, log: Deps['log'], database: RunningDatabase): Promise<{ deps: Deps; created: boolean }> {
   const { key, created } = readSecretKey(config.secretKeyFile)
   const db = openDb(database.url, log, config.databasePool)
-  const deps: Deps = { config, db, log, vault: openVault(key), work: workOver(db, react), clock: () => new Date() }
+  const deps: Deps = { config, db, log, vault: openVault(key), work: workOver(db, react, reactToAll), clock: () => new Date() }
   if (await vaultFits(deps)) return { deps, created }
   await db.close()
   throw new Error(`${config.secretKeyFile} is not the key that sealed this database: put the right file in its place`)
@@ -81,8 +82,9 @@ async function open(deps: Deps, summary: Summary, closers: (() => Promise<void>)
   const health: HealthState = { ready: false, draining: false }
   const sightings = startSightings(deps)
   closers.push(() => sightings.stop())
-  const parts = { authorities, sightings, health, trustRoots: tls ? [tls.rootDer] : [], fleet: simulator.fleet }
-  const workers = startWorkers(deps, simulator.addressOf)
+  const pushClients = openClients(deps, simulator.addressOf)
+  const parts = { authorities, sightings, health, trustRoots: tls ? [tls.rootDer] : [], fleet: simulator.fleet, pushClients }
+  const workers = startWorkers(deps, pushClients)
   closers.push(() => workers.stop())
   for (const listener of await listen(deps, (doors, secure) => buildApp(deps, parts, doors, secure ? tls : undefined))) {
     closers.push(() => listener.close())

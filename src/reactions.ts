@@ -4,7 +4,7 @@ import type { AttemptId, EnrollmentId } from './base/ids.ts'
 import { leaveErrand } from './base/jobs.ts'
 import { counted } from './base/metrics.ts'
 import type { Work } from './base/work.ts'
-import { recordEvent } from './features/audit/index.ts'
+import { recordEvent, recordEvents } from './features/audit/index.ts'
 import { countOpen, supersedeAll } from './features/commands/index.ts'
 import { forgetStatus } from './features/declarations/index.ts'
 import { findAttempt, markStep } from './features/enrollment-profiles/index.ts'
@@ -18,6 +18,16 @@ const FIRST_PUSH_MS = 3_000
 /** What follows from what, in the same transaction. Every event is recorded first. */
 export async function react(work: Work, event: Event): Promise<void> {
   await recordEvent(work, event)
+  return follow(work, event)
+}
+
+/** `react` for many at once: a command to ten thousand devices is recorded with one statement, not with ten thousand. */
+export async function reactToAll(work: Work, events: readonly Event[]): Promise<void> {
+  await recordEvents(work, events)
+  for (const event of events) await follow(work, event)
+}
+
+async function follow(work: Work, event: Event): Promise<void> {
   switch (event.type) {
     case 'certificate.issued':
       return event.attempt === null ? undefined : markStep(work, event.attempt, 'identity_issued')

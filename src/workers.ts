@@ -1,23 +1,20 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Deps } from './base/deps.ts'
 import { NUDGE as JOBS_NUDGE, runErrands } from './base/jobs.ts'
 import { startListening, startLoop } from './base/loops.ts'
 import { forgetOldFailures } from './base/throttle.ts'
 import { expireDue } from './features/commands/index.ts'
 import { learn } from './features/inventory/index.ts'
-import { NUDGE as PUSH_NUDGE, openClients, sendDue, sweepSilent, type ApnsAddress } from './features/push/index.ts'
+import { NUDGE as PUSH_NUDGE, sendDue, sweepSilent, type Clients } from './features/push/index.ts'
 import { errandRunners } from './reactions.ts'
 
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
 
 /** Starts what this process does beside answering; every other process does the same, and none needs the others. */
-export function startWorkers(deps: Deps, apns: ApnsAddress): { stop(): Promise<void> } {
-  const clients = openClients(deps, apns)
-  const pace = paced(deps.config.pushRate)
+export function startWorkers(deps: Deps, clients: Clients): { stop(): Promise<void> } {
   const runners = errandRunners(deps, learn)
   const loops = {
-    push: startLoop('push', deps.log, SECOND, async (stopping) => (await sendDue(deps, clients, pace, stopping)) > 0),
+    push: startLoop('push', deps.log, SECOND, async (stopping) => (await sendDue(deps, clients, stopping)) > 0),
     errands: startLoop('errands', deps.log, 2 * SECOND, async () => (await runErrands(deps.db, deps.log, runners)) > 0),
     expiry: startLoop('expiry', deps.log, MINUTE, async () => (await expireDue(deps)) >= 200),
     sweep: startLoop('sweep', deps.log, 10 * MINUTE, async () => {
@@ -35,17 +32,6 @@ export function startWorkers(deps: Deps, apns: ApnsAddress): { stop(): Promise<v
       await Promise.all([listening.stop(), ...Object.values(loops).map((loop) => loop.stop())])
       await clients.close()
     },
-  }
-}
-
-/** At most `perSecond` turns a second, evenly spread; nobody waits while the rate is not used up. */
-function paced(perSecond: number): () => Promise<void> {
-  const step = SECOND / perSecond
-  let next = 0
-  return async () => {
-    const now = performance.now()
-    next = Math.max(next + step, now - SECOND)
-    if (next > now) await pause(next - now)
   }
 }
 

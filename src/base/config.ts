@@ -24,4 +24,5 @@ export interface Config {
   readonly simulator: 'auto' | 'on' | 'off'
   readonly simulatorListen: ListenAddress
   readonly bootstrapTokenFile: string | undefined
+  readonly compat: 'auto' | 'off'
 }

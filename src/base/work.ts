@@ -12,7 +12,13 @@ export interface Work {
   actor: Actor
   /** Records the event with this change and runs what must be true with it. */
   emit(event: Event): Promise<void>
+  /** The same for many, written with few statements. */
+  emitAll(events: readonly Event[]): Promise<void>
 }
+
+/** What must be true with an event, in its transaction. */
+export type React = (work: Work, event: Event) => Promise<void>
+export type ReactToAll = (work: Work, events: readonly Event[]) => Promise<void>
 
 export type DoWork = <T>(actor: Actor, body: (work: Work) => Promise<T>) => Promise<T>
 
@@ -28,11 +34,11 @@ const TRIES = 3
  * Makes the function that runs units of work: begin, body, commit; any throw rolls everything back. The body may run again
  * after a deadlock, so it must change nothing but the database.
  */
-export function workOver(db: Db, react: (work: Work, event: Event) => Promise<void>): DoWork {
+export function workOver(db: Db, react: React, reactToAll: ReactToAll = oneByOne(react)): DoWork {
   return async (actor, body) => {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await once(db, actor, body, react)
+        return await once(db, actor, body, { react, reactToAll })
       } catch (error) {
         if (attempt >= TRIES || !RETRIED.has(sqlState(error) ?? '')) throw error
         await pause(Math.random() * 20 * attempt)
@@ -41,8 +47,14 @@ export function workOver(db: Db, react: (work: Work, event: Event) => Promise<vo
   }
 }
 
+function oneByOne(react: React): ReactToAll {
+  return async (work, events) => {
+    for (const event of events) await react(work, event)
+  }
+}
+
 async function once<T>(
-  db: Db, actor: Actor, body: (work: Work) => Promise<T>, react: (work: Work, event: Event) => Promise<void>,
+  db: Db, actor: Actor, body: (work: Work) => Promise<T>, { react, reactToAll }: { react: React; reactToAll: ReactToAll },
 ): Promise<T> {
   const client = await db.pool.connect()
   // A checked-out client emits 'error' too when its server dies; the failing query already tells us.
@@ -51,7 +63,9 @@ async function once<T>(
   let broken: Error | undefined
   try {
     const now = await begin(client)
-    const work: Work = { tx: txOver(client), now, actor, emit: (event) => react(work, event) }
+    const work: Work = {
+      tx: txOver(client), now, actor, emit: (event) => react(work, event), emitAll: (events) => reactToAll(work, events),
+    }
     const result = await body(work)
     await client.query('commit')
     return result

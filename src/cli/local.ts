@@ -7,7 +7,7 @@ import { createLog } from '../base/log.ts'
 import { readSecretKey } from '../base/secret-key.ts'
 import { openVault } from '../base/vault.ts'
 import { workOver } from '../base/work.ts'
-import { react } from '../reactions.ts'
+import { react, reactToAll } from '../reactions.ts'
 
 /** Runs `body` on the database of the server that these settings belong to. Who may read its files needs no key. */
 export async function withLocalDeps<T>(body: (deps: Deps) => Promise<T>): Promise<T> {
@@ -16,7 +16,7 @@ export async function withLocalDeps<T>(body: (deps: Deps) => Promise<T>): Promis
   const db = openDb(await urlOf(config.databaseUrl, config.dataFolder), log, 2)
   try {
     const vault = openVault(readSecretKey(config.secretKeyFile).key)
-    return await body({ config, db, log, vault, work: workOver(db, react), clock: () => new Date() })
+    return await body({ config, db, log, vault, work: workOver(db, react, reactToAll), clock: () => new Date() })
   } finally {
     await db.close()
   }

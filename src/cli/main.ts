@@ -3,6 +3,7 @@ import { ConfigError } from '../config.ts'
 import { VERSION } from '../base/version.ts'
 import { configCommand } from './config.ts'
 import { migrateCommand } from './migrate.ts'
+import { plistCommand } from './plist.ts'
 import { serveCommand } from './serve.ts'
 import { setupCommand } from './setup.ts'
 import { simulateCommand } from './simulate.ts'
@@ -13,7 +14,7 @@ const program = new Command('bramley')
   .showHelpAfterError('(bramley --help shows what there is)')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
 
-for (const command of [serveCommand(), setupCommand(), simulateCommand(), migrateCommand(), configCommand()]) program.addCommand(command.copyInheritedSettings(program))
+for (const command of [serveCommand(), setupCommand(), simulateCommand(), plistCommand(), migrateCommand(), configCommand()]) program.addCommand(command.copyInheritedSettings(program))
 
 try {
   await program.parseAsync()

@@ -65,6 +65,16 @@ export async function hasAnyKey(tx: Tx): Promise<boolean> {
   return (await tx.orm.select({ id: apiKeys.id }).from(apiKeys).limit(1)).length > 0
 }
 
+const ALIVE_WITH = {
+  name: 'api_key_alive_with',
+  text: `select 1 from api_keys where $1 = any(scopes) and revoked_at is null and (expires_at is null or expires_at > now()) limit 1`,
+}
+
+/** Whether a living key has this scope. */
+export async function hasKeyWith(tx: Tx, scope: Scope): Promise<boolean> {
+  return (await tx.rows(ALIVE_WITH, [scope])).length > 0
+}
+
 export async function insertKey(tx: Tx, key: ApiKey, hash: Buffer): Promise<void> {
   await tx.orm.insert(apiKeys).values({ ...key, hash })
 }

@@ -10,6 +10,7 @@ import { getDevice, getUserChannel, type DeviceRow } from '../enrollments/index.
 import { cancel, cancelUndelivered } from './cancel.ts'
 import { check } from './check.ts'
 import { enqueue, type CommandRequest } from './enqueue.ts'
+import { isDestructive } from './kinds.ts'
 import { findCommand, listCommands } from './read.ts'
 import { registerPlists } from './plist-api.ts'
 import { flatRequest, commandRequest, readJson, readRequest } from './request.ts'
@@ -100,7 +101,7 @@ async function queue(
 ): Promise<FastifyReply> {
   const device = await getDevice(deps.db.read, to.device)
   const principal = principalOf(request)
-  if (isDestructive(wanted) && !allows(principal, 'actions:destructive')) {
+  if (isDestructive(wanted.requestType) && !allows(principal, 'actions:destructive')) {
     throw new Problem('missing_scope', `${wanted.requestType} needs the scope actions:destructive`)
   }
   if (device.state !== 'enrolled') throw new Problem('device_unenrolled', `Its enrollment is ${device.state}`)
@@ -119,13 +120,6 @@ async function queue(
 async function channelOf(deps: Deps, device: DeviceRow, wanted: string | undefined): Promise<EnrollmentId> {
   return wanted === undefined ? device.enrollment_id : getUserChannel(deps.db.read, device.enrollment_id, wanted)
 }
-
-/** What can cost a person their data or their phone asks for a scope of its own. */
-function isDestructive(wanted: CommandRequest): boolean {
-  return DESTRUCTIVE.has(wanted.requestType)
-}
-
-const DESTRUCTIVE = new Set(['EraseDevice', 'DeviceLock', 'ClearPasscode', 'RemoveProfile', 'DeleteUser', 'SetFirmwarePassword', 'SetRecoveryLock'])
 
 async function shown(work: Work, id: string): Promise<z.output<typeof commandDetail>> {
   const row = await findCommand(work.tx, id)

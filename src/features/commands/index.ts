@@ -5,6 +5,8 @@
  */
 export { registerCommands } from './api.ts'
 export { enqueue, supersedeAll, type CommandRequest, type Target } from './enqueue.ts'
+export { enqueueForMany, type EnqueueOutcome, type RawRequest } from './enqueue-for-many.ts'
+export { isDestructive } from './kinds.ts'
 export { poll, type PollAnswer } from './poll.ts'
 export { countOpen } from './read.ts'
 export { expireDue } from './expire.ts'

@@ -13,6 +13,13 @@ export function isQuery(requestType: string): boolean {
   return QUERIES.has(requestType)
 }
 
+const DESTRUCTIVE = new Set(['EraseDevice', 'DeviceLock', 'ClearPasscode', 'RemoveProfile', 'DeleteUser', 'SetFirmwarePassword', 'SetRecoveryLock'])
+
+/** What can cost a person their data or their phone asks for a scope of its own, `actions:destructive`. */
+export function isDestructive(requestType: string): boolean {
+  return DESTRUCTIVE.has(requestType)
+}
+
 /**
  * What a newer command replaces while an older one is undelivered, or null: the same profile installed again, the same
  * settings set again (product/api.md, queue and push rules).

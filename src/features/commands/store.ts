@@ -55,6 +55,46 @@ export async function insert(work: Work, enrollment: EnrollmentId, bodyId: numbe
   await work.tx.rows(INSERT, [enrollment, c.id, c.uuid, c.requestType, bodyId, c.contentHash, c.replacesKey, work.now, by, c.notBefore, c.expiresAt])
 }
 
+const INSERT_ALL = {
+  name: 'command_insert_all',
+  text: `with n as (select * from unnest($1::bigint[], $2::text[]) as n(enrollment_id, id)),
+    e as (update enrollments e set next_seq = next_seq + 1 from n where e.id = n.enrollment_id returning e.id as enrollment_id, next_seq - 1 as seq, n.id)
+    insert into commands (enrollment_id, seq, id, command_uuid, request_type, body_id, state, queued_at, queued_by)
+    select enrollment_id, seq, id, $3, $4, $5, 'queued', $6, $7 from e`,
+}
+
+/** Puts one command at the end of many queues, each under the lock of its enrollment row; they share the body. */
+export async function insertAll(
+  work: Work, to: { enrollment: EnrollmentId; id: CommandId }[], c: { uuid: string; requestType: string; bodyId: number }, by: string,
+): Promise<void> {
+  await work.tx.rows(INSERT_ALL, [to.map((one) => one.enrollment), to.map((one) => one.id), c.uuid, c.requestType, c.bodyId, work.now, by])
+}
+
+const BODIES_OF_UUID = {
+  name: 'command_bodies_of_uuid',
+  text: `select enrollment_id, body_id, false as withdrawn from commands where enrollment_id = any($1) and command_uuid = $2
+    union all select enrollment_id, body_id, state in ('cancelled', 'expired', 'superseded') from command_results where enrollment_id = any($1) and command_uuid = $2`,
+}
+
+/** A command that a channel has or had; `withdrawn` when it ended without the device's answer. */
+export interface Known {
+  enrollment_id: EnrollmentId
+  body_id: number
+  withdrawn: boolean
+}
+
+/** Which of these channels ever had a command of this CommandUUID, and the number of its body. */
+export async function bodiesOfUuid(tx: Tx, enrollments: EnrollmentId[], uuid: string): Promise<Known[]> {
+  return tx.rows(BODIES_OF_UUID, [enrollments, uuid])
+}
+
+const SEALED_BODIES = { name: 'command_sealed_bodies', text: 'select id, sealed_body from command_bodies where id = any($1)' }
+
+/** Bodies by their numbers, sealed. */
+export async function sealedBodies(tx: Tx, ids: number[]): Promise<{ id: number; sealed_body: Buffer }[]> {
+  return tx.rows(SEALED_BODIES, [ids])
+}
+
 const UUID_USED = {
   name: 'command_uuid_used',
   text: `select 1 from commands where enrollment_id = $1 and command_uuid = $2

@@ -22,6 +22,13 @@ export async function findUsable(tx: Tx): Promise<HeldCertificate[]> {
   return tx.rows<HeldCertificate>(USABLE, [])
 }
 
+const EXPIRY = { name: 'push_certificate_expiry', text: 'select not_after from push_certificates where topic = $1' }
+
+/** When the certificate of a topic ends; undefined when none is held. */
+export async function findExpiry(tx: Tx, topic: string): Promise<Date | undefined> {
+  return (await tx.rows<{ not_after: Date }>(EXPIRY, [topic]))[0]?.not_after
+}
+
 const KNOWN = { name: 'push_topic_known', text: 'select 1 from push_certificates where topic = $1' }
 
 /** Whether we hold a certificate of this topic, expired or not: an expired one still names our devices. */

@@ -1,6 +1,7 @@
 import { connectApns, type ApnsClient } from '../../apple/cloud/apns.ts'
 import type { Deps } from '../../base/deps.ts'
 import { findUsable, keyPlace, type HeldCertificate } from './certificates.ts'
+import { paced } from './pace.ts'
 
 /** Where pushes of a certificate go: Apple, or the simulator's stand-in. */
 export type ApnsAddress = (certificate: { simulated: boolean }) => { host: string; port: number; ca?: string } | undefined
@@ -16,11 +17,13 @@ export interface Client {
 export interface Clients {
   /** Brings the connections up to date with the database and returns them by topic. */
   refresh(): Promise<Map<string, Client>>
+  /** Waits for the turn to push: all senders of this process together keep to BRAMLEY_PUSH_RATE. */
+  pace(): Promise<void>
   close(): Promise<void>
 }
 
 /** Connections over what `address` names; a certificate without an address (the stand-in is off) gets none. */
-export function openClients(deps: Pick<Deps, 'db' | 'vault'>, address: ApnsAddress): Clients {
+export function openClients(deps: Pick<Deps, 'db' | 'vault' | 'config'>, address: ApnsAddress): Clients {
   const open = new Map<string, Client>()
 
   async function refresh(): Promise<Map<string, Client>> {
@@ -33,7 +36,8 @@ export function openClients(deps: Pick<Deps, 'db' | 'vault'>, address: ApnsAddre
 
   function renew(held: HeldCertificate): void {
     const present = open.get(held.topic)
-    if (present?.version === held.version) return
+    // Of two callers at the same moment the one with the older answer must not bring the older certificate back.
+    if (present && present.version >= held.version) return
     if (present) drop(held.topic, present)
     const to = address(held)
     if (!to) return
@@ -46,5 +50,5 @@ export function openClients(deps: Pick<Deps, 'db' | 'vault'>, address: ApnsAddre
     void client.apns.close()
   }
 
-  return { refresh, close: async () => void (await Promise.all([...open.values()].map((client) => client.apns.close()))) }
+  return { refresh, pace: paced(deps.config.pushRate), close: async () => void (await Promise.all([...open.values()].map((client) => client.apns.close()))) }
 }

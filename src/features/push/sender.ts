@@ -9,20 +9,20 @@ import * as outcomes from './outcomes.ts'
 import { claim, giveBack, settle, type Claim } from './wakes.ts'
 
 const BATCH = 200
-const LEASE_SECONDS = 60
+export const LEASE_SECONDS = 60
 const KEEP_SECONDS = 7 * 24 * 3_600 // apns-expiration: Apple keeps the newest push for a phone that is off
 
 /**
  * Sends what is due, once: claims wakes, pushes, settles each with its ticket. Returns how many were claimed. Several
  * processes may do this at the same time; a claim lost to a crash is due again when its lease ends.
  */
-export async function sendDue(deps: Deps, clients: Clients, pace: () => Promise<void>, stopping: AbortSignal): Promise<number> {
+export async function sendDue(deps: Deps, clients: Clients, stopping: AbortSignal): Promise<number> {
   const open = await clients.refresh()
   if (open.size === 0) return 0
   const claims = await claim(deps.db.read, BATCH, LEASE_SECONDS, [...open.keys()])
-  const sent: Promise<void>[] = []
+  const sent: Promise<unknown>[] = []
   for (const [index, claimed] of claims.entries()) {
-    await pace()
+    await clients.pace()
     if (stopping.aborted) {
       await giveBack(deps.db.read, claims.slice(index).map((unsent) => unsent.ticket))
       break
@@ -34,7 +34,8 @@ export async function sendDue(deps: Deps, clients: Clients, pace: () => Promise<
   return claims.length
 }
 
-async function sendOne(deps: Deps, client: Client, claimed: Claim): Promise<void> {
+/** Sends one push that is claimed, and settles it. Never rejects. */
+export async function sendOne(deps: Deps, client: Client, claimed: Claim): Promise<PushAnswer> {
   const answer = await client.apns.send({
     token: claimed.push_token,
     topic: claimed.topic,
@@ -48,6 +49,7 @@ async function sendOne(deps: Deps, client: Client, claimed: Claim): Promise<void
     // The lease ends by itself and the push is repeated: better twice than never.
     deps.log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'could not record a push')
   }
+  return answer
 }
 
 /** What Apple said decides when the next push is due; it never changes the enrollment's state (shared decision 14). */

@@ -66,6 +66,23 @@ export async function claim(tx: Tx, limit: number, leaseSeconds: number, topics:
   return tx.rows<Claim>(CLAIM, [limit, leaseSeconds, topics])
 }
 
+const TAKE = {
+  name: 'wake_take',
+  text: `with taken as (
+      insert into push_wakes (enrollment_id, due_at, ticket, leased_until)
+      select id, now(), gen_random_uuid(), now() + make_interval(secs => $2) from enrollments
+      where id = any($1) and state = 'enrolled' and push_token is not null and push_stopped_at is null and topic = any($3) order by id
+      on conflict (enrollment_id) do update set attempt = 0, ticket = excluded.ticket, leased_until = excluded.leased_until
+      returning enrollment_id, ticket, attempt)
+    select t.enrollment_id, t.ticket, t.attempt, e.device_id, e.topic, e.push_token, e.push_magic, e.token_updated_at
+      from taken t join enrollments e on e.id = t.enrollment_id`,
+}
+
+/** Takes the wakes of these devices, due or not, making them where there are none; leaves out those that cannot be pushed to. */
+export async function take(tx: Tx, enrollments: EnrollmentId[], leaseSeconds: number, topics: string[]): Promise<Claim[]> {
+  return tx.rows<Claim>(TAKE, [enrollments, leaseSeconds, topics])
+}
+
 const SETTLE = {
   name: 'wake_settle',
   text: `update push_wakes set due_at = $3, attempt = attempt + 1, ticket = null, leased_until = null where enrollment_id = $1 and ticket = $2`,
