@@ -1,7 +1,7 @@
 import fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
 import type { RequestListener, Server } from 'node:http'
 import { createServer as createHttpServer } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Deps } from './base/deps.ts'
 import { newId } from './base/ids.ts'
@@ -9,6 +9,7 @@ import { registerAccess } from './features/access/index.ts'
 import { countOpen, registerCommands } from './features/commands/index.ts'
 import { registerEnrollmentAttempts, registerEnrollmentLinks } from './features/enrollment-profiles/index.ts'
 import { registerDevices } from './features/enrollments/index.ts'
+import type { Authorities } from './features/identity/index.ts'
 import { defaultTopic, registerPushCertificates } from './features/push/index.ts'
 import { adminDoor } from './doors/admin/index.ts'
 import { speak } from './doors/admin/speech.ts'
@@ -32,8 +33,9 @@ const MAX_HEADER = 64 * 1024
 /** One listener's application: the doors that open on it. Without `tls` it speaks plain HTTP. */
 export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tls: ServerTls | undefined): FastifyInstance {
   const sayToPeople = speak(deps)
+  const asks = deps.config.deviceAuth === 'mtls' && doors.includes('device')
   const options: FastifyHttpOptions<Server> = {
-    serverFactory: (handler) => listenerFor(handler, tls),
+    serverFactory: (handler) => listenerFor(handler, tls && secureOptions(tls, asks ? parts.authorities : undefined)),
     trustProxy: deps.config.trustedProxies.length > 0 ? deps.config.trustedProxies : false,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     forceCloseConnections: 'idle',
@@ -67,10 +69,14 @@ export function features() {
   ] satisfies Parameters<typeof adminDoor>[1]
 }
 
-function listenerFor(handler: RequestListener, tls: ServerTls | undefined): Server {
-  const server = tls
-    ? createHttpsServer({ cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2', maxHeaderSize: MAX_HEADER }, handler)
-    : createHttpServer({ maxHeaderSize: MAX_HEADER }, handler)
+/** With `clients` a certificate is asked for and anything accepted: the device door judges it, and people show none. */
+function secureOptions({ cert, key }: ServerTls, clients: Authorities | undefined): ServerOptions {
+  // Naming the CA in the handshake keeps browsers from asking people for certificates of other services.
+  return { cert, key, minVersion: 'TLSv1.2', ...(clients && { requestCert: true, rejectUnauthorized: false, ca: [clients.deviceCa.pem] }) }
+}
+
+function listenerFor(handler: RequestListener, tls: ServerOptions | undefined): Server {
+  const server = tls ? createHttpsServer({ ...tls, maxHeaderSize: MAX_HEADER }, handler) : createHttpServer({ maxHeaderSize: MAX_HEADER }, handler)
   server.headersTimeout = TIMES.headers
   server.requestTimeout = TIMES.request
   server.keepAliveTimeout = TIMES.keepAlive

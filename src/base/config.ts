@@ -11,6 +11,9 @@ export interface Config {
   readonly metricsListen: ListenAddress | undefined
   readonly tls: 'self' | 'off'
   readonly trustedProxies: string[]
+  /** The one method that proves who a device is. */
+  readonly deviceAuth: 'signature' | 'mtls' | 'proxy-header'
+  readonly clientCertHeader: string
   readonly databaseUrl: string | undefined
   readonly databasePool: number
   readonly migrate: 'auto' | 'manual'

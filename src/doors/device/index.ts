@@ -8,7 +8,7 @@ import { poll } from '../../features/commands/index.ts'
 import { checkin, isCurrent, type Sightings } from '../../features/enrollments/index.ts'
 import { answerScep, type Authorities } from '../../features/identity/index.ts'
 import { isKnownTopic } from '../../features/push/index.ts'
-import { signatureGate, transportGuard } from './gate.ts'
+import { deviceGate, transportGuard } from './gate.ts'
 import { messageKind } from './content-type.ts'
 import { readScepRequest } from './scep-request.ts'
 import { refuse } from './speech.ts'
@@ -27,7 +27,7 @@ export interface DeviceDoorParts {
  */
 export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
   return async (app: FastifyInstance): Promise<void> => {
-    const gate = signatureGate(deps, parts.authorities)
+    const gate = deviceGate(deps, parts.authorities)
     const guard = transportGuard(deps)
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
