@@ -3,6 +3,7 @@ import type { RequestListener, Server } from 'node:http'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
+import { writeCertificatePem } from './apple/wire/pem.ts'
 import type { Deps } from './base/deps.ts'
 import { newId } from './base/ids.ts'
 import { registerAccess } from './features/access/index.ts'
@@ -72,7 +73,11 @@ export function features() {
 /** With `clients` a certificate is asked for and anything accepted: the device door judges it, and people show none. */
 function secureOptions({ cert, key }: ServerTls, clients: Authorities | undefined): ServerOptions {
   // Naming the CA in the handshake keeps browsers from asking people for certificates of other services.
-  return { cert, key, minVersion: 'TLSv1.2', ...(clients && { requestCert: true, rejectUnauthorized: false, ca: [clients.deviceCa.pem] }) }
+  return { cert, key, minVersion: 'TLSv1.2', ...(clients && { requestCert: true, rejectUnauthorized: false, ca: namesOf(clients) }) }
+}
+
+function namesOf({ deviceCa, extraDeviceCas }: Authorities): string[] {
+  return [deviceCa.pem, ...extraDeviceCas.map(({ der }) => writeCertificatePem(der))]
 }
 
 function listenerFor(handler: RequestListener, tls: ServerOptions | undefined): Server {

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { closest } from './base/closest.ts'
 import type { Config } from './base/config.ts'
 import { describeListen, isLoopbackHost, parseListen } from './base/listen-address.ts'
+import { deviceAuthComplaints, deviceCas } from './config-devices.ts'
 
 /** Every setting as it is written: name, description, default. The only reader of the environment is this file. */
 export interface Setting {
@@ -27,6 +28,7 @@ export const SETTINGS: readonly Setting[] = [
   { name: 'BRAMLEY_TRUSTED_PROXIES', fallback: '', meaning: 'CIDRs, separated by commas, whose X-Forwarded-* headers are believed and whose plain HTTP is accepted.' },
   { name: 'BRAMLEY_DEVICE_AUTH', fallback: 'signature', meaning: 'How devices prove who they are. `signature`: the header Mdm-Signature. `mtls`: a TLS client certificate on our own listener. `proxy-header`: one that a trusted proxy passes on.' },
   { name: 'BRAMLEY_CLIENT_CERT_HEADER', fallback: 'Client-Cert', meaning: 'The header with the client certificate, believed only from BRAMLEY_TRUSTED_PROXIES: RFC 9440, URL-escaped PEM, or bare base64.' },
+  { name: 'BRAMLEY_EXTRA_DEVICE_CAS', fallback: '', meaning: 'PEM file of CAs of another server whose device certificates may enroll here too.' },
   { name: 'BRAMLEY_DATABASE_URL', fallback: '', meaning: 'postgres://… ; empty = a PostgreSQL of our own under BRAMLEY_DATA/pg.', secret: true },
   { name: 'BRAMLEY_DATABASE_POOL', fallback: '16', meaning: 'Database connections of this process, 2 to 100.' },
   { name: 'BRAMLEY_MIGRATE', fallback: 'auto', meaning: '`auto`: bring the schema up to date at the start. `manual`: refuse to start on an older schema; run `bramley migrate up`.' },
@@ -65,6 +67,7 @@ const shape = z.object({
   BRAMLEY_TRUSTED_PROXIES: z.string().transform(splitList).refine((all) => all.every(isCidr), 'must be CIDRs, separated by commas'),
   BRAMLEY_DEVICE_AUTH: z.enum(['signature', 'mtls', 'proxy-header']),
   BRAMLEY_CLIENT_CERT_HEADER: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'must be the name of a header'),
+  BRAMLEY_EXTRA_DEVICE_CAS: optionalFile().transform(deviceCas),
   // Never the URL itself: it holds a password.
   BRAMLEY_DATABASE_URL: z.string().regex(/^($|postgres(ql)?:\/\/)/, 'must begin with postgres://').refine((text) => text === '' || URL.canParse(text), 'is not a URL'),
   BRAMLEY_DATABASE_POOL: z.coerce.number().int().min(2).max(100),
@@ -118,6 +121,7 @@ function assemble(v: z.output<typeof shape>): Config {
     trustedProxies: v.BRAMLEY_TRUSTED_PROXIES,
     deviceAuth: v.BRAMLEY_DEVICE_AUTH,
     clientCertHeader: v.BRAMLEY_CLIENT_CERT_HEADER,
+    extraDeviceCas: v.BRAMLEY_EXTRA_DEVICE_CAS,
     databaseUrl: v.BRAMLEY_DATABASE_URL || undefined,
     databasePool: v.BRAMLEY_DATABASE_POOL,
     migrate: v.BRAMLEY_MIGRATE,
@@ -154,13 +158,6 @@ function plainHttpComplaints(values: Record<string, string>): string[] {
   const address = parseListen(text)
   if (tls === 'off' || address.port < 0 || isLoopbackHost(address.host)) return []
   return [`BRAMLEY_HTTP_LISTEN: ${describeListen(address)} is not on this machine's loopback; plain HTTP is for localhost only`]
-}
-
-/** A method that can never work here would turn every phone away. */
-function deviceAuthComplaints({ BRAMLEY_DEVICE_AUTH: method, BRAMLEY_TLS: tls, BRAMLEY_TRUSTED_PROXIES: proxies }: Record<string, string>): string[] {
-  if (method === 'mtls' && tls === 'off') return ['BRAMLEY_DEVICE_AUTH: mtls needs TLS on our own listener, and BRAMLEY_TLS is off; behind a proxy it is proxy-header']
-  if (method === 'proxy-header' && !proxies?.trim()) return ['BRAMLEY_DEVICE_AUTH: proxy-header believes only BRAMLEY_TRUSTED_PROXIES, and there is none']
-  return []
 }
 
 function unknownNames(names: string[]): string[] {

@@ -209,6 +209,12 @@ describe('between phone and server everything is TLS', () => {
     expect(complaints({ BRAMLEY_DEVICE_AUTH: 'proxy-header', BRAMLEY_TRUSTED_PROXIES: '10.0.0.1', BRAMLEY_TLS: 'off' })).toEqual([])
   })
 
+  it('wants CAs in BRAMLEY_EXTRA_DEVICE_CAS', () => {
+    expect(read().extraDeviceCas).toEqual([])
+    expect(complaints({ BRAMLEY_EXTRA_DEVICE_CAS: '/nothing.pem' })).toEqual(['BRAMLEY_EXTRA_DEVICE_CAS: cannot read /nothing.pem'])
+    expect(complaints({ BRAMLEY_EXTRA_DEVICE_CAS: fileWith('x') })).toEqual(['BRAMLEY_EXTRA_DEVICE_CAS: holds no readable PEM certificates'])
+  })
+
   it('trusts one more CA for the push service when told to', () => {
     expect(read({ BRAMLEY_APNS_CA: fileWith('the CA') }).apns.ca).toBe('the CA')
     expect(complaints({ BRAMLEY_APNS_CA: '/nothing.pem' })).toEqual(['BRAMLEY_APNS_CA: cannot read /nothing.pem'])

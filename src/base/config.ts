@@ -1,3 +1,4 @@
+import type { Certificate } from '../apple/wire/x509.ts'
 import type { ListenAddress } from './listen-address.ts'
 
 /** The settings of this process, read once by src/config.ts and frozen. */
@@ -14,6 +15,7 @@ export interface Config {
   /** The one method that proves who a device is. */
   readonly deviceAuth: 'signature' | 'mtls' | 'proxy-header'
   readonly clientCertHeader: string
+  readonly extraDeviceCas: readonly Certificate[]
   readonly databaseUrl: string | undefined
   readonly databasePool: number
   readonly migrate: 'auto' | 'manual'

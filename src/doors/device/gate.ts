@@ -5,12 +5,12 @@ import { isLoopback, matcher } from '../../base/cidr.ts'
 import type { Config } from '../../base/config.ts'
 import type { Deps } from '../../base/deps.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
-import { checkIdentity, type Authorities } from '../../features/identity/index.ts'
+import { checkIdentity, type Authorities, type Identity } from '../../features/identity/index.ts'
 import { proxyHeaderReader } from './proxy-header.ts'
 import { tlsCertificate } from './tls-certificate.ts'
 
-/** Proves which certificate speaks: its SHA-256. */
-export type Gate = (request: FastifyRequest, body: Buffer) => Buffer
+/** Proves which certificate speaks. */
+export type Gate = (request: FastifyRequest, body: Buffer) => Identity
 
 type Method = Config['deviceAuth']
 
@@ -33,8 +33,7 @@ export function deviceGate(deps: Deps, authorities: Authorities): Gate {
     if (!certificate) throw new DeviceRefused('no_certificate')
     const isOther = (one: Certificate | undefined) => one !== undefined && !one.sha256.equals(certificate.sha256)
     if (Object.values(shown).some(isOther)) throw new DeviceRefused('identity_conflict')
-    checkIdentity(authorities, certificate, deps.clock())
-    return certificate.sha256
+    return checkIdentity(authorities, certificate, deps.clock())
   }
 }
 

@@ -1,10 +1,11 @@
 import type { Authenticate, CheckinMessage, CheckOut, TokenUpdate } from '../../apple/wire/checkin.ts'
+import type { Certificate } from '../../apple/wire/x509.ts'
 import type { Deps } from '../../base/deps.ts'
-import type { AttemptId, EnrollmentId } from '../../base/ids.ts'
+import type { AttemptId, DeviceId, EnrollmentId } from '../../base/ids.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import type { Work } from '../../base/work.ts'
-import { bindCertificate, revokeAllOf } from '../identity/index.ts'
-import { findPlace } from './authenticate-place.ts'
+import { bindCertificate, nameInWords, recordExtraCertificate, revokeAllOf, type Identity } from '../identity/index.ts'
+import { findPlace, findPlaceOfExtra } from './authenticate-place.ts'
 import { platformOf } from './platform.ts'
 import { renewIfNew } from './renew.ts'
 import { boundDevice, findSpeaker, type Speaker } from './speaker.ts'
@@ -12,8 +13,11 @@ import * as store from './store.ts'
 import { unlockTokenPlace } from './unlock-token.ts'
 
 type Handlers = {
-  [T in CheckinMessage['MessageType']]: (deps: Deps, work: Work, speaker: Speaker, m: Extract<CheckinMessage, { MessageType: T }>) => Promise<void>
+  [T in CheckinMessage['MessageType']]: (deps: Deps, work: Work, speaker: Speaker, m: Extract<CheckinMessage, { MessageType: T }>, identity: Identity) => Promise<void>
 }
+
+/** Whether a device may come with this topic. */
+export type KnownTopic = (work: Work, topic: string) => Promise<boolean>
 
 const handlers: Handlers = { Authenticate: authenticate, TokenUpdate: tokenUpdate, CheckOut: checkOut }
 
@@ -21,31 +25,37 @@ const handlers: Handlers = { Authenticate: authenticate, TokenUpdate: tokenUpdat
  * Takes one check-in message of a device whose identity was verified, as one unit of work. `knownTopic` says whether we
  * hold a push certificate of a topic. Throws DeviceRefused; then nothing is stored.
  */
-export async function checkin(
-  deps: Deps, certificateSha256: Buffer, message: CheckinMessage, knownTopic: (work: Work, topic: string) => Promise<boolean>,
-): Promise<EnrollmentId | undefined> {
+export async function checkin(deps: Deps, identity: Identity, message: CheckinMessage, knownTopic: KnownTopic): Promise<EnrollmentId | undefined> {
   return deps.work({ kind: 'device', id: message.channel.deviceKey }, async (work) => {
-    const speaker = await findSpeaker(work.tx, certificateSha256, message.channel)
+    // A newcomer from another server: unknown until it authenticates, and for every other message.
+    if (identity.isExtra && message.MessageType === 'Authenticate') await recordExtraCertificate(work, identity.certificate)
+    const speaker = await findSpeaker(work.tx, identity.certificate.sha256, message.channel)
     if (!(await knownTopic(work, message.Topic))) throw new DeviceRefused('topic_refused')
-    const handle = handlers[message.MessageType] as (deps: Deps, work: Work, speaker: Speaker, m: CheckinMessage) => Promise<void>
-    await handle(deps, work, speaker, message)
+    const handle = handlers[message.MessageType] as (deps: Deps, work: Work, speaker: Speaker, m: CheckinMessage, identity: Identity) => Promise<void>
+    await handle(deps, work, speaker, message, identity)
     return speaker.device?.id
   })
 }
 
 /** Apple: Authenticate begins an enrollment; everything kept for the one before it is forgotten (protocol.md 2.1). */
-async function authenticate(_deps: Deps, work: Work, speaker: Speaker, m: Authenticate): Promise<void> {
+async function authenticate(_deps: Deps, work: Work, speaker: Speaker, m: Authenticate, identity: Identity): Promise<void> {
   if (speaker.device) return authenticateAgain(work, speaker, m)
   if (speaker.boundDeviceKey !== null && speaker.boundDeviceKey !== m.channel.deviceKey) throw new DeviceRefused('challenge_of_another_device')
   const deviceId = await store.upsertDevice(work, m, platformOf(m.ProductName ?? m.Model))
-  const place = await findPlace(work, deviceId, speaker)
+  const place = identity.isExtra ? await findPlaceOfExtra(work, deviceId) : await findPlace(work, deviceId, speaker)
   if (place.replaces) await endGeneration(work, place.replaces)
   const id = await store.insertGeneration(work, {
     deviceId, deviceKey: m.channel.deviceKey, state: place.state, certificateSha256: speaker.certificateSha256, attemptId: speaker.attemptId, topic: m.Topic,
   })
   await bindCertificate(work, speaker.certificateSha256, id)
+  if (identity.isExtra) await reportAdopted(work, identity.certificate, { device: deviceId, enrollment: id })
   const attempt = speaker.attemptId as AttemptId | null
   await work.emit({ type: place.state === 'pending_approval' ? 'enrollment.held' : 'device.enrolling', device: deviceId, enrollment: id, attempt })
+}
+
+async function reportAdopted(work: Work, certificate: Certificate, ids: { device: DeviceId; enrollment: EnrollmentId }): Promise<void> {
+  const { serialNumber, issuer, sha256 } = certificate
+  await work.emit({ type: 'certificate.adopted', ...ids, serial_number: serialNumber, issuer: nameInWords(issuer), sha256: sha256.toString('hex') })
 }
 
 /** Old certificate out at once, its commands end, its wake goes: never two valid generations. */

@@ -4,7 +4,7 @@
  * Apple: https://developer.apple.com/documentation/devicemanagement/sending-mdm-commands-to-a-device
  */
 export { registerPushCertificates } from './api.ts'
-export { defaultTopic, isKnownTopic, isSimulatedTopic } from './certificates.ts'
+export { defaultTopic, holdsAnyTopic, isKnownTopic, isSimulatedTopic } from './certificates.ts'
 export { openClients, type ApnsAddress, type Clients } from './clients.ts'
 export { nextPushAt, pushesBetween, type PushFact } from './outcomes.ts'
 export { sendDue } from './sender.ts'
