@@ -18,6 +18,7 @@ import { deviceDoor, type DeviceDoorParts } from './doors/device/index.ts'
 import { refuse } from './doors/device/speech.ts'
 import { healthDoor, type HealthState } from './doors/health.ts'
 import { pageDoor } from './doors/pages/index.ts'
+import type { LiveTls } from './tls-files.ts'
 import type { ServerTls } from './tls.ts'
 
 export type Door = 'device' | 'admin'
@@ -32,11 +33,11 @@ const TIMES = { headers: 10_000, request: 60_000, keepAlive: 75_000 }
 const MAX_HEADER = 64 * 1024
 
 /** One listener's application: the doors that open on it. Without `tls` it speaks plain HTTP. */
-export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tls: ServerTls | undefined): FastifyInstance {
+export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tls: LiveTls | undefined): FastifyInstance {
   const sayToPeople = speak(deps)
   const asks = deps.config.deviceAuth === 'mtls' && doors.includes('device')
   const options: FastifyHttpOptions<Server> = {
-    serverFactory: (handler) => listenerFor(handler, tls && secureOptions(tls, asks ? parts.authorities : undefined)),
+    serverFactory: (handler) => listenerFor(handler, tls, asks ? parts.authorities : undefined),
     trustProxy: deps.config.trustedProxies.length > 0 ? deps.config.trustedProxies : false,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     forceCloseConnections: 'idle',
@@ -72,7 +73,7 @@ export function features() {
 
 /** With `clients` a certificate is asked for and anything accepted: the device door judges it, and people show none. */
 function secureOptions({ cert, key }: ServerTls, clients: Authorities | undefined): ServerOptions {
-  // Naming the CA in the handshake keeps browsers from asking people for certificates of other services.
+  // Naming the CAs in the handshake keeps browsers from asking people for certificates of other services.
   return { cert, key, minVersion: 'TLSv1.2', ...(clients && { requestCert: true, rejectUnauthorized: false, ca: namesOf(clients) }) }
 }
 
@@ -80,8 +81,14 @@ function namesOf({ deviceCa, extraDeviceCas }: Authorities): string[] {
   return [deviceCa.pem, ...extraDeviceCas.map(({ der }) => writeCertificatePem(der))]
 }
 
-function listenerFor(handler: RequestListener, tls: ServerOptions | undefined): Server {
-  const server = tls ? createHttpsServer({ ...tls, maxHeaderSize: MAX_HEADER }, handler) : createHttpServer({ maxHeaderSize: MAX_HEADER }, handler)
+function secureServer(handler: RequestListener, tls: LiveTls, clients: Authorities | undefined): Server {
+  const server = createHttpsServer({ ...secureOptions(tls.current, clients), maxHeaderSize: MAX_HEADER }, handler)
+  tls.follow((fresh) => server.setSecureContext(secureOptions(fresh, clients)))
+  return server
+}
+
+function listenerFor(handler: RequestListener, tls: LiveTls | undefined, clients: Authorities | undefined): Server {
+  const server = tls ? secureServer(handler, tls, clients) : createHttpServer({ maxHeaderSize: MAX_HEADER }, handler)
   server.headersTimeout = TIMES.headers
   server.requestTimeout = TIMES.request
   server.keepAliveTimeout = TIMES.keepAlive

@@ -18,3 +18,12 @@ export function deviceCas(pem: string | undefined, context: z.RefinementCtx): Ce
     return z.NEVER
   }
 }
+
+/** The two files come together, and with the mode that reads them. */
+export function tlsFilesComplaints({ BRAMLEY_TLS: tls, BRAMLEY_TLS_CERT: cert = '', BRAMLEY_TLS_KEY: key = '' }: Record<string, string>): string[] {
+  const files = { BRAMLEY_TLS_CERT: cert, BRAMLEY_TLS_KEY: key }
+  return Object.entries(files).flatMap(([name, file]) => {
+    if (tls === 'files') return file === '' ? [`${name}: is needed with BRAMLEY_TLS=files`] : []
+    return file === '' ? [] : [`${name}: is read with BRAMLEY_TLS=files only`]
+  })
+}

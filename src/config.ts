@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { closest } from './base/closest.ts'
 import type { Config } from './base/config.ts'
 import { describeListen, isLoopbackHost, parseListen } from './base/listen-address.ts'
-import { deviceAuthComplaints, deviceCas } from './config-devices.ts'
+import { deviceAuthComplaints, deviceCas, tlsFilesComplaints } from './config-devices.ts'
 
 /** Every setting as it is written: name, description, default. The only reader of the environment is this file. */
 export interface Setting {
@@ -24,7 +24,9 @@ export const SETTINGS: readonly Setting[] = [
   { name: 'BRAMLEY_HTTP_LISTEN', fallback: '127.0.0.1:8080', meaning: 'Plain HTTP for this machine only; empty = off. Not opened with BRAMLEY_TLS=off.' },
   { name: 'BRAMLEY_ADMIN_LISTEN', fallback: '', meaning: 'A separate address for the API; empty = the API is served on BRAMLEY_LISTEN too.' },
   { name: 'BRAMLEY_METRICS_LISTEN', fallback: '127.0.0.1:9090', meaning: 'Prometheus metrics; empty = off.' },
-  { name: 'BRAMLEY_TLS', fallback: 'self', meaning: '`self`: a certificate made here. `off`: a proxy in front ends TLS; name it in BRAMLEY_TRUSTED_PROXIES.' },
+  { name: 'BRAMLEY_TLS', fallback: 'self', meaning: '`self`: a certificate made here. `files`: yours. `off`: a proxy in front ends TLS; name it in BRAMLEY_TRUSTED_PROXIES.' },
+  { name: 'BRAMLEY_TLS_CERT', fallback: '', meaning: 'With `files`: PEM file of the certificate, then its chain. Read again when it changes, and on SIGHUP.' },
+  { name: 'BRAMLEY_TLS_KEY', fallback: '', meaning: 'With `files`: PEM file of its private key, without a passphrase.' },
   { name: 'BRAMLEY_TRUSTED_PROXIES', fallback: '', meaning: 'CIDRs, separated by commas, whose X-Forwarded-* headers are believed and whose plain HTTP is accepted.' },
   { name: 'BRAMLEY_DEVICE_AUTH', fallback: 'signature', meaning: 'How devices prove who they are. `signature`: the header Mdm-Signature. `mtls`: a TLS client certificate on our own listener. `proxy-header`: one that a trusted proxy passes on.' },
   { name: 'BRAMLEY_CLIENT_CERT_HEADER', fallback: 'Client-Cert', meaning: 'The header with the client certificate, believed only from BRAMLEY_TRUSTED_PROXIES: RFC 9440, URL-escaped PEM, or bare base64.' },
@@ -63,7 +65,9 @@ const shape = z.object({
   BRAMLEY_HTTP_LISTEN: z.union([z.literal(''), listen()]),
   BRAMLEY_ADMIN_LISTEN: z.union([z.literal(''), listen()]),
   BRAMLEY_METRICS_LISTEN: z.union([z.literal(''), listen()]),
-  BRAMLEY_TLS: z.enum(['self', 'off']),
+  BRAMLEY_TLS: z.enum(['self', 'files', 'off']),
+  BRAMLEY_TLS_CERT: z.string(),
+  BRAMLEY_TLS_KEY: z.string(),
   BRAMLEY_TRUSTED_PROXIES: z.string().transform(splitList).refine((all) => all.every(isCidr), 'must be CIDRs, separated by commas'),
   BRAMLEY_DEVICE_AUTH: z.enum(['signature', 'mtls', 'proxy-header']),
   BRAMLEY_CLIENT_CERT_HEADER: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'must be the name of a header'),
@@ -102,7 +106,7 @@ export function readConfig(env: Record<string, string | undefined>, flags: Recor
   const values = Object.fromEntries(SETTINGS.filter((s) => s.name !== 'BRAMLEY_CONFIG').map((s) => [s.name, given[s.name] ?? s.fallback]))
   const parsed = shape.safeParse(values)
   if (!parsed.success) complaints.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`))
-  complaints.push(...plainHttpComplaints(values), ...deviceAuthComplaints(values))
+  complaints.push(...plainHttpComplaints(values), ...deviceAuthComplaints(values), ...tlsFilesComplaints(values))
   if (complaints.length > 0 || !parsed.success) throw new ConfigError(complaints.join('\n'))
   return Object.freeze(assemble(parsed.data))
 }
@@ -118,6 +122,7 @@ function assemble(v: z.output<typeof shape>): Config {
     adminListen: v.BRAMLEY_ADMIN_LISTEN === '' ? undefined : parseListen(v.BRAMLEY_ADMIN_LISTEN),
     metricsListen: v.BRAMLEY_METRICS_LISTEN === '' ? undefined : parseListen(v.BRAMLEY_METRICS_LISTEN),
     tls: v.BRAMLEY_TLS,
+    tlsFiles: v.BRAMLEY_TLS === 'files' ? { cert: v.BRAMLEY_TLS_CERT, key: v.BRAMLEY_TLS_KEY } : undefined,
     trustedProxies: v.BRAMLEY_TRUSTED_PROXIES,
     deviceAuth: v.BRAMLEY_DEVICE_AUTH,
     clientCertHeader: v.BRAMLEY_CLIENT_CERT_HEADER,

@@ -209,6 +209,13 @@ describe('between phone and server everything is TLS', () => {
     expect(complaints({ BRAMLEY_DEVICE_AUTH: 'proxy-header', BRAMLEY_TRUSTED_PROXIES: '10.0.0.1', BRAMLEY_TLS: 'off' })).toEqual([])
   })
 
+  it('wants both files of a TLS pair, and only where they are read', () => {
+    const files = { BRAMLEY_TLS_CERT: 'c.pem', BRAMLEY_TLS_KEY: 'k.pem' }
+    expect(read({ BRAMLEY_TLS: 'files', ...files }).tlsFiles).toEqual({ cert: 'c.pem', key: 'k.pem' })
+    expect(complaints({ BRAMLEY_TLS: 'files', BRAMLEY_TLS_CERT: 'c.pem' })).toEqual(['BRAMLEY_TLS_KEY: is needed with BRAMLEY_TLS=files'])
+    expect(complaints(files)).toEqual(['BRAMLEY_TLS_CERT: is read with BRAMLEY_TLS=files only', 'BRAMLEY_TLS_KEY: is read with BRAMLEY_TLS=files only'])
+  })
+
   it('wants CAs in BRAMLEY_EXTRA_DEVICE_CAS', () => {
     expect(read().extraDeviceCas).toEqual([])
     expect(complaints({ BRAMLEY_EXTRA_DEVICE_CAS: '/nothing.pem' })).toEqual(['BRAMLEY_EXTRA_DEVICE_CAS: cannot read /nothing.pem'])

@@ -10,7 +10,9 @@ export interface Config {
   readonly httpListen: ListenAddress | undefined
   readonly adminListen: ListenAddress | undefined
   readonly metricsListen: ListenAddress | undefined
-  readonly tls: 'self' | 'off'
+  readonly tls: 'self' | 'files' | 'off'
+  /** Paths, with mode `files` only. */
+  readonly tlsFiles: { cert: string; key: string } | undefined
   readonly trustedProxies: string[]
   /** The one method that proves who a device is. */
   readonly deviceAuth: 'signature' | 'mtls' | 'proxy-header'

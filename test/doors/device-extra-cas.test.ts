@@ -76,7 +76,7 @@ describe('a certificate of an extra CA', () => {
   })
 
   it.each([
-    ['silent for long', `update enrollment_sightings set last_seen_at = now() - interval '60 days'`],
+    ['silent for long', `insert into enrollment_sightings select max(id), now() - interval '60 days' from enrollments on conflict (enrollment_id) do update set last_seen_at = excluded.last_seen_at`],
     ['revoked', 'update certificates set revoked_at = now() where enrollment_id = (select max(id) from enrollments)'],
     ['not finished', `update enrollments set state = 'identity_issued' where id = (select max(id) from enrollments)`],
     ['ended', `update enrollments set state = 'unenrolled' where id = (select max(id) from enrollments)`],

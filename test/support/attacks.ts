@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { Signer } from '../../src/apple/wire/cms-sign.ts'
 import { issueCertificate, type CertificateProfile } from '../../src/apple/wire/x509-issue.ts'
+import type { SubjectAltName } from '../../src/apple/wire/subject-alt-names.ts'
 import { distinguishedName } from '../../src/apple/wire/x509-name.ts'
 import { readCertificate } from '../../src/apple/wire/x509.ts'
 import { readSecretKey } from '../../src/base/secret-key.ts'
@@ -28,6 +29,7 @@ export interface Certified {
   to?: number
   subject?: Buffer
   serialNumber?: Buffer
+  names?: SubjectAltName[]
 }
 
 /** A fresh key with a certificate of this issuer. */
@@ -36,6 +38,7 @@ export function certify(o: Certified): Signer {
   const der = issueCertificate({
     subject: o.subject ?? distinguishedName([['CN', 'x']]), spki: spkiOf(key), serialNumber: o.serialNumber ?? randomBytes(16),
     notBefore: new Date(Date.now() + (o.from ?? -DAY)), notAfter: new Date(Date.now() + (o.to ?? DAY)), issuer: o.issuer, profile: o.profile ?? 'device',
+    ...(o.names && { subjectAltNames: o.names }),
   })
   return { certificate: readCertificate(der), key }
 }

@@ -40,6 +40,8 @@ export interface TestServer {
 export interface TestServerOptions {
   settings?: Record<string, string>
   db?: FreshDatabase
+  /** PEM of the root of its certificate, with BRAMLEY_TLS=files. */
+  ca?: string
   /** Without it no push certificate is uploaded. */
   pushCertificate?: boolean
   /** A server already running: this one becomes a second process on its database, with its keys and its stand-in. */
@@ -57,7 +59,7 @@ export async function startBramley(o: TestServerOptions = {}): Promise<TestServe
     log: pino({ level: 'debug' }, { write: (line: string) => void logs.push(JSON.parse(line)) }),
     say: () => undefined,
   })
-  const server = dress(running, { dataFolder, db, apns, logs }, o.beside === undefined)
+  const server = dress(running, { dataFolder, db, apns, logs }, o)
   if (o.pushCertificate !== false && !o.beside) await uploadPushCertificate(server, apns)
   return server
 }
@@ -88,11 +90,12 @@ export function uploadPushCertificate(server: Pick<TestServer, 'api'>, apns: Apn
   return server.api('POST', '/push-certificates', { certificate: certificatePem, key: keyPem })
 }
 
-function dress(running: Running, parts: Pick<TestServer, 'dataFolder' | 'db' | 'apns' | 'logs'>, owns: boolean): TestServer {
+function dress(running: Running, parts: Pick<TestServer, 'dataFolder' | 'db' | 'apns' | 'logs'>, o: TestServerOptions): TestServer {
+  const owns = o.beside === undefined
   const { config } = running
   const url = `https://127.0.0.1:${config.listen.port}`
   const httpUrl = `http://127.0.0.1:${config.httpListen?.port ?? 0}`
-  const ca = config.tls === 'self' ? readFileSync(join(parts.dataFolder, 'tls', 'ca.pem'), 'utf8') : ''
+  const ca = config.tls === 'self' ? readFileSync(join(parts.dataFolder, 'tls', 'ca.pem'), 'utf8') : (o.ca ?? '')
   const agent = new Agent({ keepAlive: true, ca })
   const http: TestServer['http'] = (method, path, options = {}) => send(options.base ?? url, agent, method, path, options)
   const api: TestServer['api'] = (method, path, body, headers = {}) => http(method, `/api/v1${path}`, {
