@@ -83,6 +83,8 @@ function namesOf({ deviceCa, extraDeviceCas }: Authorities): string[] {
 
 function secureServer(handler: RequestListener, tls: LiveTls, clients: Authorities | undefined): Server {
   const server = createHttpsServer({ ...secureOptions(tls.current, clients), maxHeaderSize: MAX_HEADER }, handler)
+  // Who speaks on a connection is settled by its handshake; a client of TLS 1.2 could change that afterwards.
+  server.on('secureConnection', (socket) => socket.disableRenegotiation())
   tls.follow((fresh) => server.setSecureContext(secureOptions(fresh, clients)))
   return server
 }
@@ -102,7 +104,9 @@ const HANG_UP: Record<string, string> = {
 
 /** What is no HTTP, too long or too slow gets a bare status and a closed connection; `end`, so that TLS still sends it. */
 function hangUp(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  // In the middle of a handshake nothing more can be said.
+  const mute = error.code === 'ECONNRESET' || error.code === 'ERR_TLS_RENEGOTIATION_DISABLED'
+  if (mute || !socket.writable) return void socket.destroy()
   socket.end(`HTTP/1.1 ${HANG_UP[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 

@@ -1,8 +1,9 @@
 import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { Agent } from 'node:https'
 import { join } from 'node:path'
-import { connect } from 'node:tls'
+import { connect, type ConnectionOptions } from 'node:tls'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import type { Signer } from '../src/apple/wire/cms-sign.ts'
@@ -135,6 +136,31 @@ describe('BRAMLEY_TLS=files', () => {
     const { identity } = await obtainIdentity(server, await server.link())
     expect(await reasonOfPoll(server, identity)).toBe('not_enrolled')
   })
+
+  it('62: speaks nothing older than TLS 1.2', async () => {
+    await expect(greeting({ maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' })).rejects.toThrow(/protocol version/)
+    expect(await greeting({ maxVersion: 'TLSv1.2' })).toBe('TLSv1.2')
+  })
+
+  it('62: ends a connection that wants to renegotiate', async () => {
+    const socket = connect({ ...address(), maxVersion: 'TLSv1.2' })
+    await once(socket, 'secureConnect')
+    socket.on('error', () => undefined)
+    const closed = once(socket, 'close').then(() => 'ended')
+    const renegotiated = new Promise((resolve) => socket.renegotiate({}, (error) => resolve(error === null ? 'renegotiated' : 'ended')))
+    expect(await Promise.race([closed, renegotiated])).toBe('ended')
+    socket.destroy()
+  })
+
+  const address = () => ({ port: Number(new URL(server.url).port), host: '127.0.0.1', ca: caPem })
+  /** The version that both sides agree on. */
+  async function greeting(o: ConnectionOptions): Promise<string | null> {
+    const socket = connect({ ...address(), ...o })
+    await once(socket, 'secureConnect')
+    const version = socket.getProtocol()
+    socket.destroy()
+    return version
+  }
 
   it('does not start with a key of another certificate', async () => {
     place(pair(), keyPem(pair()))
