@@ -148,8 +148,9 @@ describe('BRAMLEY_TLS=files', () => {
     socket.on('error', () => undefined)
     const closed = once(socket, 'close').then(() => 'ended')
     const renegotiated = new Promise((resolve) => socket.renegotiate({}, (error) => resolve(error === null ? 'renegotiated' : 'ended')))
-    expect(await Promise.race([closed, renegotiated])).toBe('ended')
+    const outcome = await Promise.race([closed, renegotiated])
     socket.destroy()
+    expect(outcome).toBe('ended')
   })
 
   const address = () => ({ port: Number(new URL(server.url).port), host: '127.0.0.1', ca: caPem })
