@@ -1,8 +1,9 @@
 import fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
 import type { RequestListener, Server } from 'node:http'
 import { createServer as createHttpServer } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
+import { writeCertificatePem } from './apple/wire/pem.ts'
 import type { Deps } from './base/deps.ts'
 import { newId } from './base/ids.ts'
 import { registerAccess } from './features/access/index.ts'
@@ -11,6 +12,7 @@ import { registerEnrollmentAttempts, registerEnrollmentLinks } from './features/
 import { registerSimulator } from './demo-api.ts'
 import type { DemoFleet } from './demo-fleet.ts'
 import { registerDevices } from './features/enrollments/index.ts'
+import type { Authorities } from './features/identity/index.ts'
 import { defaultTopic, registerPushCertificates, type Clients } from './features/push/index.ts'
 import { adminDoor } from './doors/admin/index.ts'
 import { speak } from './doors/admin/speech.ts'
@@ -19,6 +21,7 @@ import { deviceDoor, type DeviceDoorParts } from './doors/device/index.ts'
 import { refuse } from './doors/device/speech.ts'
 import { healthDoor, type HealthState } from './doors/health.ts'
 import { pageDoor } from './doors/pages/index.ts'
+import type { LiveTls } from './tls-files.ts'
 import type { ServerTls } from './tls.ts'
 
 export type Door = 'device' | 'admin'
@@ -36,10 +39,11 @@ const TIMES = { headers: 10_000, request: 60_000, keepAlive: 75_000 }
 const MAX_HEADER = 64 * 1024
 
 /** One listener's application: the doors that open on it. Without `tls` it speaks plain HTTP. */
-export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tls: ServerTls | undefined): FastifyInstance {
+export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tls: LiveTls | undefined): FastifyInstance {
   const sayToPeople = speak(deps)
+  const asks = deps.config.deviceAuth === 'mtls' && doors.includes('device')
   const options: FastifyHttpOptions<Server> = {
-    serverFactory: (handler) => listenerFor(handler, tls),
+    serverFactory: (handler) => listenerFor(handler, tls, asks ? parts.authorities : undefined),
     trustProxy: deps.config.trustedProxies.length > 0 ? deps.config.trustedProxies : false,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     forceCloseConnections: 'idle',
@@ -75,10 +79,26 @@ export function features(fleet?: DemoFleet) {
   ] satisfies Parameters<typeof adminDoor>[1]
 }
 
-function listenerFor(handler: RequestListener, tls: ServerTls | undefined): Server {
-  const server = tls
-    ? createHttpsServer({ cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2', maxHeaderSize: MAX_HEADER }, handler)
-    : createHttpServer({ maxHeaderSize: MAX_HEADER }, handler)
+/** With `clients` a certificate is asked for and anything accepted: the device door judges it, and people show none. */
+function secureOptions({ cert, key }: ServerTls, clients: Authorities | undefined): ServerOptions {
+  // Naming the CAs in the handshake keeps browsers from asking people for certificates of other services.
+  return { cert, key, minVersion: 'TLSv1.2', ...(clients && { requestCert: true, rejectUnauthorized: false, ca: namesOf(clients) }) }
+}
+
+function namesOf({ deviceCa, extraDeviceCas }: Authorities): string[] {
+  return [deviceCa.pem, ...extraDeviceCas.map(({ der }) => writeCertificatePem(der))]
+}
+
+function secureServer(handler: RequestListener, tls: LiveTls, clients: Authorities | undefined): Server {
+  const server = createHttpsServer({ ...secureOptions(tls.current, clients), maxHeaderSize: MAX_HEADER }, handler)
+  // Who speaks on a connection is settled by its handshake; a client of TLS 1.2 could change that afterwards.
+  server.on('secureConnection', (socket) => socket.disableRenegotiation())
+  tls.follow((fresh) => server.setSecureContext(secureOptions(fresh, clients)))
+  return server
+}
+
+function listenerFor(handler: RequestListener, tls: LiveTls | undefined, clients: Authorities | undefined): Server {
+  const server = tls ? secureServer(handler, tls, clients) : createHttpServer({ maxHeaderSize: MAX_HEADER }, handler)
   server.headersTimeout = TIMES.headers
   server.requestTimeout = TIMES.request
   server.keepAliveTimeout = TIMES.keepAlive
@@ -92,7 +112,9 @@ const HANG_UP: Record<string, string> = {
 
 /** What is no HTTP, too long or too slow gets a bare status and a closed connection; `end`, so that TLS still sends it. */
 function hangUp(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  // In the middle of a handshake nothing more can be said.
+  const mute = error.code === 'ECONNRESET' || error.code === 'ERR_TLS_RENEGOTIATION_DISABLED'
+  if (mute || !socket.writable) return void socket.destroy()
   socket.end(`HTTP/1.1 ${HANG_UP[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { closest } from './base/closest.ts'
 import type { Config } from './base/config.ts'
 import { describeListen, isLoopbackHost, parseListen } from './base/listen-address.ts'
+import { deviceAuthComplaints, deviceCas, tlsFilesComplaints } from './config-devices.ts'
 
 /** Every setting as it is written: name, description, default. The only reader of the environment is this file. */
 export interface Setting {
@@ -23,8 +24,13 @@ export const SETTINGS: readonly Setting[] = [
   { name: 'BRAMLEY_HTTP_LISTEN', fallback: '127.0.0.1:8080', meaning: 'Plain HTTP for this machine only; empty = off. Not opened with BRAMLEY_TLS=off.' },
   { name: 'BRAMLEY_ADMIN_LISTEN', fallback: '', meaning: 'A separate address for the API; empty = the API is served on BRAMLEY_LISTEN too.' },
   { name: 'BRAMLEY_METRICS_LISTEN', fallback: '127.0.0.1:9090', meaning: 'Prometheus metrics; empty = off.' },
-  { name: 'BRAMLEY_TLS', fallback: 'self', meaning: '`self`: a certificate made here. `off`: a proxy in front ends TLS; name it in BRAMLEY_TRUSTED_PROXIES.' },
+  { name: 'BRAMLEY_TLS', fallback: 'self', meaning: '`self`: a certificate made here. `files`: yours. `off`: a proxy in front ends TLS; name it in BRAMLEY_TRUSTED_PROXIES.' },
+  { name: 'BRAMLEY_TLS_CERT', fallback: '', meaning: 'With `files`: PEM file of the certificate, then its chain. Read again when it changes, and on SIGHUP.' },
+  { name: 'BRAMLEY_TLS_KEY', fallback: '', meaning: 'With `files`: PEM file of its private key, without a passphrase.' },
   { name: 'BRAMLEY_TRUSTED_PROXIES', fallback: '', meaning: 'CIDRs, separated by commas, whose X-Forwarded-* headers are believed and whose plain HTTP is accepted.' },
+  { name: 'BRAMLEY_DEVICE_AUTH', fallback: 'signature', meaning: 'How devices prove who they are. `signature`: the header Mdm-Signature. `mtls`: a TLS client certificate on our own listener. `proxy-header`: one that a trusted proxy passes on.' },
+  { name: 'BRAMLEY_CLIENT_CERT_HEADER', fallback: 'Client-Cert', meaning: 'The header with the client certificate, believed only from BRAMLEY_TRUSTED_PROXIES: RFC 9440, URL-escaped PEM, or bare base64.' },
+  { name: 'BRAMLEY_EXTRA_DEVICE_CAS', fallback: '', meaning: 'PEM file of CAs of another server whose device certificates may enroll here too.' },
   { name: 'BRAMLEY_DATABASE_URL', fallback: '', meaning: 'postgres://… ; empty = a PostgreSQL of our own under BRAMLEY_DATA/pg.', secret: true },
   { name: 'BRAMLEY_DATABASE_POOL', fallback: '16', meaning: 'Database connections of this process, 2 to 100.' },
   { name: 'BRAMLEY_MIGRATE', fallback: 'auto', meaning: '`auto`: bring the schema up to date at the start. `manual`: refuse to start on an older schema; run `bramley migrate up`.' },
@@ -60,8 +66,13 @@ const shape = z.object({
   BRAMLEY_HTTP_LISTEN: z.union([z.literal(''), listen()]),
   BRAMLEY_ADMIN_LISTEN: z.union([z.literal(''), listen()]),
   BRAMLEY_METRICS_LISTEN: z.union([z.literal(''), listen()]),
-  BRAMLEY_TLS: z.enum(['self', 'off']),
+  BRAMLEY_TLS: z.enum(['self', 'files', 'off']),
+  BRAMLEY_TLS_CERT: z.string(),
+  BRAMLEY_TLS_KEY: z.string(),
   BRAMLEY_TRUSTED_PROXIES: z.string().transform(splitList).refine((all) => all.every(isCidr), 'must be CIDRs, separated by commas'),
+  BRAMLEY_DEVICE_AUTH: z.enum(['signature', 'mtls', 'proxy-header']),
+  BRAMLEY_CLIENT_CERT_HEADER: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'must be the name of a header'),
+  BRAMLEY_EXTRA_DEVICE_CAS: optionalFile().transform(deviceCas),
   // Never the URL itself: it holds a password.
   BRAMLEY_DATABASE_URL: z.string().regex(/^($|postgres(ql)?:\/\/)/, 'must begin with postgres://').refine((text) => text === '' || URL.canParse(text), 'is not a URL'),
   BRAMLEY_DATABASE_POOL: z.coerce.number().int().min(2).max(100),
@@ -97,7 +108,7 @@ export function readConfig(env: Record<string, string | undefined>, flags: Recor
   const values = Object.fromEntries(SETTINGS.filter((s) => s.name !== 'BRAMLEY_CONFIG').map((s) => [s.name, given[s.name] ?? s.fallback]))
   const parsed = shape.safeParse(values)
   if (!parsed.success) complaints.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`))
-  complaints.push(...plainHttpComplaints(values))
+  complaints.push(...plainHttpComplaints(values), ...deviceAuthComplaints(values), ...tlsFilesComplaints(values))
   if (complaints.length > 0 || !parsed.success) throw new ConfigError(complaints.join('\n'))
   return Object.freeze(assemble(parsed.data))
 }
@@ -113,7 +124,11 @@ function assemble(v: z.output<typeof shape>): Config {
     adminListen: v.BRAMLEY_ADMIN_LISTEN === '' ? undefined : parseListen(v.BRAMLEY_ADMIN_LISTEN),
     metricsListen: v.BRAMLEY_METRICS_LISTEN === '' ? undefined : parseListen(v.BRAMLEY_METRICS_LISTEN),
     tls: v.BRAMLEY_TLS,
+    tlsFiles: v.BRAMLEY_TLS === 'files' ? { cert: v.BRAMLEY_TLS_CERT, key: v.BRAMLEY_TLS_KEY } : undefined,
     trustedProxies: v.BRAMLEY_TRUSTED_PROXIES,
+    deviceAuth: v.BRAMLEY_DEVICE_AUTH,
+    clientCertHeader: v.BRAMLEY_CLIENT_CERT_HEADER,
+    extraDeviceCas: v.BRAMLEY_EXTRA_DEVICE_CAS,
     databaseUrl: v.BRAMLEY_DATABASE_URL || undefined,
     databasePool: v.BRAMLEY_DATABASE_POOL,
     migrate: v.BRAMLEY_MIGRATE,

@@ -1,6 +1,7 @@
 import fastify, { type FastifyInstance } from 'fastify'
 import { readFileSync } from 'node:fs'
 import { buildApp, type Door } from './app.ts'
+import { encodePem } from './apple/wire/pem.ts'
 import { startDatabase, type RunningDatabase } from './database.ts'
 import { metricsDoor } from './doors/metrics.ts'
 import type { HealthState } from './doors/health.ts'
@@ -21,7 +22,7 @@ import { withRealPorts } from './ports.ts'
 import { react, reactToAll } from './reactions.ts'
 import { startSimulator } from './demo.ts'
 import { Summary } from './summary.ts'
-import { selfSignedTls, type ServerTls } from './tls.ts'
+import { openTls, type LiveTls } from './tls-files.ts'
 import { startWorkers } from './workers.ts'
 
 /** A server that runs; `close` ends it in order. */
@@ -74,16 +75,18 @@ async function open(deps: Deps, summary: Summary, closers: (() => Promise<void>)
   const authorities = await loadAuthorities(deps)
   const bootstrapped = config.bootstrapTokenFile === undefined ? false : await bootstrapKey(deps, readFileSync(config.bootstrapTokenFile, 'utf8'))
   if (config.bootstrapTokenFile !== undefined && !bootstrapped) deps.log.info('BRAMLEY_BOOTSTRAP_TOKEN_FILE is ignored: there is an API key already')
-  const tls = config.tls === 'self' ? selfSignedTls(config.dataFolder, config.publicUrl.hostname, deps.clock()) : undefined
-  summary.tls(tls)
-  const simulator = await startSimulator(deps, tls?.rootPem)
+  const tls = openTls(config, deps.log, deps.clock())
+  if (tls) closers.push(async () => tls.stop())
+  summary.tls(tls?.current)
+  const root = tls?.current.rootDer
+  const simulator = await startSimulator(deps, root && encodePem('CERTIFICATE', root))
   closers.push(() => simulator.stop())
   summary.push(simulator)
   const health: HealthState = { ready: false, draining: false }
   const sightings = startSightings(deps)
   closers.push(() => sightings.stop())
   const pushClients = openClients(deps, simulator.addressOf)
-  const parts = { authorities, sightings, health, trustRoots: tls ? [tls.rootDer] : [], fleet: simulator.fleet, pushClients }
+  const parts = { authorities, sightings, health, trustRoots: root ? [root] : [], fleet: simulator.fleet, pushClients }
   const workers = startWorkers(deps, pushClients)
   closers.push(() => workers.stop())
   for (const listener of await listen(deps, (doors, secure) => buildApp(deps, parts, doors, secure ? tls : undefined))) {
@@ -112,9 +115,9 @@ async function listen(deps: Deps, make: Make): Promise<FastifyInstance[]> {
     opened.push(listener)
   }
   try {
-    await add(config.listen, () => make(doors, config.tls === 'self'))
+    await add(config.listen, () => make(doors, config.tls !== 'off'))
     await add(config.httpListen, () => make(doors, false))
-    await add(config.adminListen, () => make(['admin'], config.tls === 'self'))
+    await add(config.adminListen, () => make(['admin'], config.tls !== 'off'))
     await add(config.metricsListen, () => fastify().register(metricsDoor(deps)))
   } catch (error) {
     await Promise.all(opened.map((listener) => listener.close()))
@@ -124,7 +127,7 @@ async function listen(deps: Deps, make: Make): Promise<FastifyInstance[]> {
 }
 
 /** The one line that tools wait for. */
-function announce({ config, log }: Deps, tls: ServerTls | undefined): void {
+function announce({ config, log }: Deps, tls: LiveTls | undefined): void {
   const scheme = tls ? 'https' : 'http'
   const shown = (address: ListenAddress | undefined, with_: string) =>
     address && `${with_}://${describeListen({ ...address, host: address.host === '' ? '127.0.0.1' : address.host })}`

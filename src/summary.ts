@@ -28,7 +28,9 @@ export class Summary {
   }
 
   tls(tls: ServerTls | undefined): void {
-    this.#line('TLS', tls ? `self-signed for ${this.#config.publicUrl.hostname}    SHA-256 ${tls.fingerprint.slice(0, 11)}…` : 'off: a proxy in front ends it')
+    const { tlsFiles, publicUrl } = this.#config
+    const made = tlsFiles ? shorten(tlsFiles.cert) : `self-signed for ${publicUrl.hostname}`
+    this.#line('TLS', tls ? `${made}    SHA-256 ${tls.fingerprint.slice(0, 11)}…` : 'off: a proxy in front ends it')
   }
 
   push(simulator: Simulator): void {

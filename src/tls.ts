@@ -7,13 +7,12 @@ import { issueCertificate } from './apple/wire/x509-issue.ts'
 import { distinguishedName } from './apple/wire/x509-name.ts'
 import { readCertificate, type Certificate } from './apple/wire/x509.ts'
 
-/** What an HTTPS listener needs, and the root that phones and scripts must trust. */
+/** What an HTTPS listener needs. */
 export interface ServerTls {
   cert: string
   key: string
-  /** PEM of the root; `BRAMLEY_DATA/tls/ca.pem`. */
-  rootPem: string
-  rootDer: Buffer
+  /** The root of our own that phones must be told to trust, of mode `self` only; it lies in `BRAMLEY_DATA/tls/ca.pem`. */
+  rootDer: Buffer | undefined
   /** SHA-256 of the server certificate, `4F:9A:…`, for people to compare. */
   fingerprint: string
 }
@@ -35,7 +34,6 @@ export function selfSignedTls(dataFolder: string, host: string, now: Date): Serv
   return {
     cert,
     key: readFileSync(join(folder, 'server.key'), 'utf8'),
-    rootPem,
     rootDer: root.certificate.der,
     fingerprint: new X509Certificate(cert).fingerprint256,
   }

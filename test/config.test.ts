@@ -107,6 +107,8 @@ describe('what is wrong', () => {
 
   it.each([
     ['BRAMLEY_TLS', ['self', 'off'], ['on', 'SELF', 'acme', '']],
+    ['BRAMLEY_CLIENT_CERT_HEADER', ['Client-Cert', 'X-Amzn-Mtls-Clientcert'], ['', 'X Header', 'X_Client_Cert', 'a:b']],
+    ['BRAMLEY_DEVICE_AUTH', ['signature', 'mtls'], ['', 'none', 'header']],
     ['BRAMLEY_MIGRATE', ['auto', 'manual'], ['', 'never']],
     ['BRAMLEY_SIMULATOR', ['auto', '0', '1'], ['true', '']],
     ['BRAMLEY_LOG_LEVEL', ['debug', 'error'], ['trace', '']],
@@ -196,6 +198,28 @@ describe('between phone and server everything is TLS', () => {
 
   it('opens no second plain listener with BRAMLEY_TLS=off', () => {
     expect(read({ BRAMLEY_TLS: 'off', BRAMLEY_HTTP_LISTEN: '0.0.0.0:8080' })).toMatchObject({ httpListen: undefined, publicUrl: new URL('http://localhost:8443') })
+  })
+
+  it('takes no way of proving a device that can never work here', () => {
+    const nobody = 'BRAMLEY_DEVICE_AUTH: proxy-header believes only BRAMLEY_TRUSTED_PROXIES, and there is none'
+    expect(read({ BRAMLEY_DEVICE_AUTH: 'mtls' })).toMatchObject({ deviceAuth: 'mtls', clientCertHeader: 'Client-Cert' })
+    expect(complaints({ BRAMLEY_DEVICE_AUTH: 'mtls', BRAMLEY_TLS: 'off' })).toEqual([expect.stringMatching(/^BRAMLEY_DEVICE_AUTH: mtls needs TLS on our own listener/)])
+    expect(complaints({ BRAMLEY_DEVICE_AUTH: 'proxy-header' })).toEqual([nobody])
+    expect(complaints({ BRAMLEY_DEVICE_AUTH: 'proxy-header', BRAMLEY_TRUSTED_PROXIES: ' ' })).toEqual([nobody])
+    expect(complaints({ BRAMLEY_DEVICE_AUTH: 'proxy-header', BRAMLEY_TRUSTED_PROXIES: '10.0.0.1', BRAMLEY_TLS: 'off' })).toEqual([])
+  })
+
+  it('wants both files of a TLS pair, and only where they are read', () => {
+    const files = { BRAMLEY_TLS_CERT: 'c.pem', BRAMLEY_TLS_KEY: 'k.pem' }
+    expect(read({ BRAMLEY_TLS: 'files', ...files }).tlsFiles).toEqual({ cert: 'c.pem', key: 'k.pem' })
+    expect(complaints({ BRAMLEY_TLS: 'files', BRAMLEY_TLS_CERT: 'c.pem' })).toEqual(['BRAMLEY_TLS_KEY: is needed with BRAMLEY_TLS=files'])
+    expect(complaints(files)).toEqual(['BRAMLEY_TLS_CERT: is read with BRAMLEY_TLS=files only', 'BRAMLEY_TLS_KEY: is read with BRAMLEY_TLS=files only'])
+  })
+
+  it('wants CAs in BRAMLEY_EXTRA_DEVICE_CAS', () => {
+    expect(read().extraDeviceCas).toEqual([])
+    expect(complaints({ BRAMLEY_EXTRA_DEVICE_CAS: '/nothing.pem' })).toEqual(['BRAMLEY_EXTRA_DEVICE_CAS: cannot read /nothing.pem'])
+    expect(complaints({ BRAMLEY_EXTRA_DEVICE_CAS: fileWith('x') })).toEqual(['BRAMLEY_EXTRA_DEVICE_CAS: holds no readable PEM certificates'])
   })
 
   it('trusts one more CA for the push service when told to', () => {

@@ -1,3 +1,4 @@
+import type { Certificate } from '../apple/wire/x509.ts'
 import type { ListenAddress } from './listen-address.ts'
 
 /** The settings of this process, read once by src/config.ts and frozen. */
@@ -9,8 +10,14 @@ export interface Config {
   readonly httpListen: ListenAddress | undefined
   readonly adminListen: ListenAddress | undefined
   readonly metricsListen: ListenAddress | undefined
-  readonly tls: 'self' | 'off'
+  readonly tls: 'self' | 'files' | 'off'
+  /** Paths, with mode `files` only. */
+  readonly tlsFiles: { cert: string; key: string } | undefined
   readonly trustedProxies: string[]
+  /** The one method that proves who a device is. */
+  readonly deviceAuth: 'signature' | 'mtls' | 'proxy-header'
+  readonly clientCertHeader: string
+  readonly extraDeviceCas: readonly Certificate[]
   readonly databaseUrl: string | undefined
   readonly databasePool: number
   readonly migrate: 'auto' | 'manual'

@@ -21,6 +21,7 @@ export type Event =
   | { type: 'enrollment_link.revoked'; link: LinkId }
   | { type: 'enrollment_link.used'; link: LinkId; attempt: AttemptId }
   | { type: 'certificate.issued'; attempt: AttemptId | null; serial_number: string; purpose: 'enrollment' | 'renewal' }
+  | { type: 'certificate.adopted'; device: DeviceId; enrollment: EnrollmentId; serial_number: string; issuer: string; sha256: string }
   | { type: 'certificate.revoked'; serial_number: string; reason: string }
   | { type: 'command.queued'; device: DeviceId; command: CommandId; request_type: string; forced: boolean }
   | { type: 'command.delivered'; device: DeviceId; command: CommandId }

@@ -1,16 +1,11 @@
-import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { signAttached, signDetached, signDetachedLikeIos, type Signer } from '../../src/apple/wire/cms-sign.ts'
 import { encodePlist, type EncodableDict } from '../../src/apple/wire/plist-writer.ts'
-import { issueCertificate, type CertificateProfile } from '../../src/apple/wire/x509-issue.ts'
-import { distinguishedName } from '../../src/apple/wire/x509-name.ts'
-import { readCertificate } from '../../src/apple/wire/x509.ts'
-import { openVault } from '../../src/base/vault.ts'
-import { readSecretKey } from '../../src/base/secret-key.ts'
 import { request as httpRequest } from 'node:http'
-import { join } from 'node:path'
+import { certificateAuthority, certify, DAY, deviceCaOf, refused as expectRefused } from '../support/attacks.ts'
 import { dumpTables, startBramley, still, TOPIC, type Answer, type TestServer } from '../support/bramley.ts'
-import { CHECKIN, REPORT, enrolledDevice, obtainIdentity, rawDevice, selfSigned, signatureOf, spkiOf, type RawDevice } from '../support/raw-device.ts'
+import { CHECKIN, REPORT, enrolledDevice, obtainIdentity, rawDevice, selfSigned, signatureOf, type RawDevice } from '../support/raw-device.ts'
 
 const A = '00008120-00000000000A'
 const B = '00008120-00000000000B'
@@ -28,27 +23,9 @@ beforeAll(async () => {
   a = await enrolledDevice(server, A, { token: { UnlockToken: randomBytes(64) } })
   b = await enrolledDevice(server, B)
   await server.api('POST', `/devices/${A}/commands`, { type: 'ProfileList' })
-  ca = await deviceCa()
+  ca = await deviceCaOf(server)
 })
 afterAll(() => server.stop())
-
-/** The device CA with its key, as only somebody with the master key and the database could have it. */
-async function deviceCa(): Promise<Signer> {
-  const [row] = await server.db.query<{ certificate: Buffer; sealed_key: Buffer }>(`select certificate, sealed_key from authorities where role = 'device_ca'`)
-  const vault = openVault(readSecretKey(join(server.dataFolder, 'secret.key')).key)
-  const key = vault.open(row!.sealed_key, 'authorities.sealed_key:device_ca')
-  return { certificate: readCertificate(row!.certificate), key: createPrivateKey(key[0] === 0x30 ? { key, format: 'der', type: 'pkcs8' } : key) }
-}
-
-const day = 86_400_000
-function certify(o: { issuer?: Signer; profile?: CertificateProfile; from?: number; to?: number; key?: Signer['key']; subject?: Buffer } = {}): Signer {
-  const key = o.key ?? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-  const der = issueCertificate({
-    subject: o.subject ?? distinguishedName([['CN', 'x']]), spki: spkiOf(key), serialNumber: randomBytes(16),
-    notBefore: new Date(Date.now() + (o.from ?? -day)), notAfter: new Date(Date.now() + (o.to ?? day)), issuer: o.issuer ?? ca, profile: o.profile ?? 'device',
-  })
-  return { certificate: readCertificate(der), key }
-}
 
 const messages: [string, string, EncodableDict][] = [
   ['Authenticate', CHECKIN, { MessageType: 'Authenticate', Topic: TOPIC, UDID: A, ProductName: 'iPhone15,2' }],
@@ -62,16 +39,7 @@ const messages: [string, string, EncodableDict][] = [
   ['Acknowledged', REPORT, { Status: 'Acknowledged', CommandUUID: 'x', UDID: A }],
 ]
 
-/** Sends it, and expects 400 with an empty body, the reason in the log, and every table as it was. */
-async function refused(reason: string, send: () => Promise<Answer>): Promise<void> {
-  await still(server)
-  const before = await dumpTables(server.db)
-  const logged = server.logs.length
-  const answer = await send()
-  expect({ status: answer.status, body: answer.body.toString() }).toEqual({ status: 400, body: '' })
-  expect(server.logs.slice(logged).map((line) => line['reason'])).toContain(reason)
-  expect(await dumpTables(server.db)).toEqual(before)
-}
+const refused = (reason: string, send: () => Promise<Answer>) => expectRefused(server, reason, send)
 
 /** The answer to the headers alone of a request that announces so many bytes: what is too long is refused unread. */
 function statusForLength(length: number): Promise<number> {
@@ -98,16 +66,12 @@ describe.each(messages)('an attack by %s', (_name, contentType, message) => {
   it('1: another device’s valid certificate', () => attempt('cert_enrollment_mismatch', (bytes) => signatureOf(bytes, b.identity)))
   it('3: no certificate at all', () => attempt('no_certificate', undefined))
   it('4: a self-signed clone with the same subject', () => attempt('untrusted_issuer', signedBy(selfSigned(foreignKey, a.identity.certificate.subject))))
-  it('5: a certificate of another CA with the same name', () => {
-    const key = foreignKey
-    const der = issueCertificate({ subject: ca.certificate.subject, spki: spkiOf(key), serialNumber: randomBytes(16), notBefore: new Date(Date.now() - day), notAfter: new Date(Date.now() + day), issuer: { selfSigned: key }, profile: 'ca' })
-    return attempt('untrusted_issuer', signedBy(certify({ issuer: { certificate: readCertificate(der), key } })))
-  })
-  it('6: an expired certificate', () => attempt('expired', signedBy(certify({ from: -2 * day, to: -day }))))
-  it('6: a certificate that is not valid yet', () => attempt('not_yet_valid', signedBy(certify({ from: day, to: 2 * day }))))
-  it('7: a server certificate of our own CA', () => attempt('wrong_usage', signedBy(certify({ profile: 'server' }))))
+  it('5: a certificate of another CA with the same name', () => attempt('untrusted_issuer', signedBy(certify({ issuer: certificateAuthority(ca.certificate.subject) }))))
+  it('6: an expired certificate', () => attempt('expired', signedBy(certify({ issuer: ca, from: -2 * DAY, to: -DAY }))))
+  it('6: a certificate that is not valid yet', () => attempt('not_yet_valid', signedBy(certify({ issuer: ca, from: DAY, to: 2 * DAY }))))
+  it('7: a server certificate of our own CA', () => attempt('wrong_usage', signedBy(certify({ issuer: ca, profile: 'server' }))))
   it('7: the CA certificate itself', () => attempt('wrong_usage', signedBy(ca)))
-  it('a certificate of our CA that nobody was issued', () => attempt('unknown_certificate', signedBy(certify())))
+  it('a certificate of our CA that nobody was issued', () => attempt('unknown_certificate', signedBy(certify({ issuer: ca }))))
   it('8: a signature over another body', () => attempt('bad_signature', () => signDetachedLikeIos(Buffer.from('other'), a.identity).toString('base64')))
   it('9: signed attributes that hold the digest of another body', () => attempt('digest_mismatch', () => signDetached(Buffer.from('other'), a.identity).toString('base64')))
   it('10: embedded content', () => attempt('cms_shape', (bytes) => signAttached(bytes, a.identity).toString('base64')))

@@ -42,6 +42,8 @@ export interface TestServer {
 export interface TestServerOptions {
   settings?: Record<string, string>
   db?: FreshDatabase
+  /** PEM of the root of its certificate, with BRAMLEY_TLS=files. */
+  ca?: string
   /** Without it no push certificate is uploaded. */
   pushCertificate?: boolean
   /** A server already running: this one becomes a second process on its database, with its keys and its stand-in. */
@@ -58,7 +60,7 @@ export async function startBramley(o: TestServerOptions = {}): Promise<TestServe
   const voice = { log: pino({ level: 'debug' }, { write: (line: string) => void logs.push(JSON.parse(line)) }), say: () => undefined }
   const running = await serve(configOf(dataFolder, db.url, apns, { ...shared, ...o.settings }), voice)
   const again = (config: Running['config']) => serve({ ...config, bootstrapTokenFile: undefined }, voice)
-  const server = dress(running, again, { dataFolder, db, apns, logs }, o.beside === undefined)
+  const server = dress(running, again, { dataFolder, db, apns, logs }, o)
   if (o.pushCertificate !== false && !o.beside) await uploadPushCertificate(server, apns)
   return server
 }
@@ -89,12 +91,15 @@ export function uploadPushCertificate(server: Pick<TestServer, 'api'>, apns: Apn
   return server.api('POST', '/push-certificates', { certificate: certificatePem, key: keyPem })
 }
 
-function dress(first: Running, again: (config: Running['config']) => Promise<Running>, parts: Pick<TestServer, 'dataFolder' | 'db' | 'apns' | 'logs'>, owns: boolean): TestServer {
+function dress(
+  first: Running, again: (config: Running['config']) => Promise<Running>, parts: Pick<TestServer, 'dataFolder' | 'db' | 'apns' | 'logs'>, o: TestServerOptions,
+): TestServer {
+  const owns = o.beside === undefined
   let running = first
   const { config } = first
   const url = `https://127.0.0.1:${config.listen.port}`
   const httpUrl = `http://127.0.0.1:${config.httpListen?.port ?? 0}`
-  const ca = config.tls === 'self' ? readFileSync(join(parts.dataFolder, 'tls', 'ca.pem'), 'utf8') : ''
+  const ca = config.tls === 'self' ? readFileSync(join(parts.dataFolder, 'tls', 'ca.pem'), 'utf8') : (o.ca ?? '')
   const agent = new Agent({ keepAlive: true, ca })
   const http: TestServer['http'] = (method, path, options = {}) => send(options.base ?? url, agent, method, path, options)
   const api: TestServer['api'] = (method, path, body, headers = {}) => http(method, `/api/v1${path}`, {

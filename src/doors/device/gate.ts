@@ -1,26 +1,47 @@
 import type { FastifyRequest } from 'fastify'
 import { verifyDetached, decodeSignatureHeader } from '../../apple/wire/cms.ts'
+import type { Certificate } from '../../apple/wire/x509.ts'
 import { isLoopback, matcher } from '../../base/cidr.ts'
+import type { Config } from '../../base/config.ts'
 import type { Deps } from '../../base/deps.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
-import { checkIdentity, type Authorities } from '../../features/identity/index.ts'
+import { checkIdentity, type Authorities, type Identity } from '../../features/identity/index.ts'
+import { proxyHeaderReader } from './proxy-header.ts'
+import { tlsCertificate } from './tls-certificate.ts'
 
-/** Proves which certificate speaks: its SHA-256. */
-export type Gate = (request: FastifyRequest, body: Buffer) => Buffer
+/** Proves which certificate speaks. */
+export type Gate = (request: FastifyRequest, body: Buffer) => Identity
+
+type Method = Config['deviceAuth']
 
 /**
- * The proof of a device's identity: the header Mdm-Signature, a detached CMS over the very bytes of the body (protocol.md
- * 1.1), checked before anything is parsed, by a certificate that our CA issued and that is alive now. Throws DeviceRefused,
- * IdentityRefused or WireError. Whether the certificate is revoked and whose it is, the database says with the message.
+ * The proof of a device's identity, checked before anything is parsed. One configured method decides; whatever else the
+ * request shows must be the same certificate, or somebody speaks through somebody else's connection (security-guide 3). The
+ * certificate must be issued by a CA we trust and alive now; whether it is revoked and whose it is, the database says with the
+ * message. Throws DeviceRefused, IdentityRefused or WireError.
  */
-export function signatureGate(deps: Deps, authorities: Authorities): Gate {
+export function deviceGate(deps: Deps, authorities: Authorities): Gate {
+  const method = deps.config.deviceAuth
+  const fromProxy = proxyHeaderReader(deps.config)
   return (request, body) => {
-    const header = request.headers['mdm-signature']
-    if (typeof header !== 'string' || header === '') throw new DeviceRefused('no_certificate')
-    const { certificate } = verifyDetached(decodeSignatureHeader(header), body)
-    checkIdentity(authorities, certificate, deps.clock())
-    return certificate.sha256
+    const shown: Record<Method, Certificate | undefined> = {
+      'proxy-header': fromProxy(request.raw),
+      mtls: tlsCertificate(request.raw.socket),
+      signature: signerOf(request, body),
+    }
+    const certificate = shown[method]
+    if (!certificate) throw new DeviceRefused('no_certificate')
+    const isOther = (one: Certificate | undefined) => one !== undefined && !one.sha256.equals(certificate.sha256)
+    if (Object.values(shown).some(isOther)) throw new DeviceRefused('identity_conflict')
+    return checkIdentity(authorities, certificate, deps.clock())
   }
+}
+
+/** The header Mdm-Signature: a detached CMS over the very bytes of the body (protocol.md 1.1). */
+function signerOf(request: FastifyRequest, body: Buffer): Certificate | undefined {
+  const header = request.headers['mdm-signature']
+  if (typeof header !== 'string' || header === '') return undefined
+  return verifyDetached(decodeSignatureHeader(header), body).certificate
 }
 
 /** Between phone and server everything is TLS: plain HTTP is answered to this machine and to trusted proxies only. */

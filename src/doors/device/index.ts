@@ -6,10 +6,10 @@ import { counted } from '../../base/metrics.ts'
 import { Problem } from '../../base/problem.ts'
 import { poll } from '../../features/commands/index.ts'
 import { answerDeclarative } from '../../features/declarations/index.ts'
-import { checkin, isCurrent, type Sightings } from '../../features/enrollments/index.ts'
-import { answerScep, type Authorities } from '../../features/identity/index.ts'
-import { isKnownTopic } from '../../features/push/index.ts'
-import { signatureGate, transportGuard } from './gate.ts'
+import { checkin, isCurrent, type KnownTopic, type Sightings } from '../../features/enrollments/index.ts'
+import { answerScep, type Authorities, type Identity } from '../../features/identity/index.ts'
+import { holdsAnyTopic, isKnownTopic } from '../../features/push/index.ts'
+import { deviceGate, transportGuard } from './gate.ts'
 import { messageKind, type MessageKind } from './content-type.ts'
 import { readScepRequest } from './scep-request.ts'
 import { refuse } from './speech.ts'
@@ -33,7 +33,7 @@ export interface DeviceDoorParts {
  */
 export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
   return async (app: FastifyInstance): Promise<void> => {
-    const gate = signatureGate(deps, parts.authorities)
+    const gate = deviceGate(deps, parts.authorities)
     const guard = transportGuard(deps)
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
@@ -48,8 +48,8 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
       app.put(url, { bodyLimit: BODY_LIMIT }, async (request, reply) => {
         const body = bodyOf(request)
         const kind = messageKind(request.headers['content-type'], welcome)
-        const certificate = gate(request, body)
-        return kind === 'checkin' ? answerCheckin(request, reply, certificate, body) : answerReport(request, reply, certificate, body)
+        const identity = gate(request, body)
+        return kind === 'checkin' ? answerCheckin(request, reply, identity, body) : answerReport(request, reply, identity.certificate.sha256, body)
       })
       app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url, bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
     }
@@ -66,11 +66,11 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
     app.route({ method: ['PUT', 'DELETE', 'PATCH', 'OPTIONS'], url: '/scep', bodyLimit: SCEP_LIMIT, handler: (_request, reply) => notAllowed(reply, 'GET, POST') })
   }
 
-  async function answerCheckin(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {
+  async function answerCheckin(request: FastifyRequest, reply: FastifyReply, identity: Identity, body: Buffer): Promise<FastifyReply> {
     const message = parseCheckin(body)
     const { enrollment, answer } = message.MessageType === 'DeclarativeManagement'
-      ? await answerDeclarative(deps, certificate, message)
-      : await checkin(deps, certificate, message, isKnownTopic)
+      ? await answerDeclarative(deps, identity.certificate.sha256, message)
+      : await checkin(deps, identity, message, topicsFor(identity))
     if (enrollment !== undefined) parts.sightings.saw(enrollment)
     counted.checkin(message.MessageType, 'accepted')
     deps.log.info({ door: 'device', requestId: request.id, said: message.MessageType, device: message.channel.deviceKey, status: 200 }, 'check-in')
@@ -88,6 +88,11 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
     else deps.log.info({ ...line, command: command?.id, requestType: command?.requestType, ...(ignored !== undefined && { reason: ignored }) }, ignored === undefined ? 'poll' : 'report_ignored')
     return command ? reply.code(200).type('application/xml; charset=utf-8').send(command.body) : reply.code(200).send()
   }
+}
+
+/** A device of another server may bring its topic along while we hold none; its pushes wait for one (shared decision 5). */
+function topicsFor({ isExtra }: Identity): KnownTopic {
+  return async (work, topic) => (await isKnownTopic(work, topic)) || (isExtra && !(await holdsAnyTopic(work)))
 }
 
 function bodyOf(request: FastifyRequest): Buffer {

@@ -1,6 +1,6 @@
 import type { DeviceId, EnrollmentId } from '../../base/ids.ts'
 import type { Work } from '../../base/work.ts'
-import { findCurrent } from './store.ts'
+import { findCurrent, wasEverHere } from './store.ts'
 import type { Speaker } from './speaker.ts'
 
 /** Where a newcomer with a fresh certificate stands: enrolling at once (perhaps replacing somebody), or held. */
@@ -19,4 +19,12 @@ export async function findPlace(work: Work, deviceId: DeviceId, speaker: Speaker
   if (!current) return { state: 'identity_issued', replaces: undefined }
   const passes = speaker.boundDeviceKey !== null || current.revoked || current.silent || current.state === 'identity_issued'
   return passes ? { state: 'identity_issued', replaces: current.id } : { state: 'pending_approval', replaces: undefined }
+}
+
+/**
+ * A certificate of an extra CA opens the door only for a device that was never here. Where anybody enrolled before, it is held, also
+ * when that enrollment has ended or is silent: whoever runs the other CA must not be able to take a device over.
+ */
+export async function findPlaceOfExtra(work: Work, deviceId: DeviceId): Promise<Place> {
+  return { state: (await wasEverHere(work.tx, deviceId)) ? 'pending_approval' : 'identity_issued', replaces: undefined }
 }

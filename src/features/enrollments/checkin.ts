@@ -1,11 +1,12 @@
 import type { Authenticate, CheckinMessage, CheckOut, DeclarativeManagement, TokenUpdate } from '../../apple/wire/checkin.ts'
 import { encodePlist, type EncodableDict } from '../../apple/wire/plist-writer.ts'
+import type { Certificate } from '../../apple/wire/x509.ts'
 import type { Deps } from '../../base/deps.ts'
-import type { AttemptId, EnrollmentId } from '../../base/ids.ts'
+import type { AttemptId, DeviceId, EnrollmentId } from '../../base/ids.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import type { Work } from '../../base/work.ts'
-import { bindCertificate, revokeAllOf } from '../identity/index.ts'
-import { findPlace } from './authenticate-place.ts'
+import { bindCertificate, nameInWords, recordExtraCertificate, revokeAllOf, type Identity } from '../identity/index.ts'
+import { findPlace, findPlaceOfExtra } from './authenticate-place.ts'
 import { getBootstrapToken, setBootstrapToken } from './bootstrap-token.ts'
 import { getToken, returnToService, userAuthenticate } from './declined.ts'
 import { platformOf } from './platform.ts'
@@ -20,9 +21,12 @@ type Message = Exclude<CheckinMessage, DeclarativeManagement>
 /** A handler returns the property list to answer with, if there is one. */
 type Handlers = {
   [T in Message['MessageType']]: (
-    deps: Deps, work: Work, speaker: Speaker, m: Extract<Message, { MessageType: T }>,
+    deps: Deps, work: Work, speaker: Speaker, m: Extract<Message, { MessageType: T }>, identity: Identity,
   ) => Promise<EncodableDict | undefined>
 }
+
+/** Whether a device may come with this topic. */
+export type KnownTopic = (work: Work, topic: string) => Promise<boolean>
 
 const handlers: Handlers = {
   Authenticate: authenticate, TokenUpdate: tokenUpdate, CheckOut: checkOut, SetBootstrapToken: setBootstrapToken,
@@ -39,33 +43,39 @@ export interface CheckinAnswer {
  * Takes one check-in message of a device whose identity was verified, as one unit of work. `knownTopic` says whether we
  * hold a push certificate of a topic. Throws DeviceRefused; then nothing is stored.
  */
-export async function checkin(
-  deps: Deps, certificateSha256: Buffer, message: Message, knownTopic: (work: Work, topic: string) => Promise<boolean>,
-): Promise<CheckinAnswer> {
+export async function checkin(deps: Deps, identity: Identity, message: Message, knownTopic: KnownTopic): Promise<CheckinAnswer> {
   return deps.work({ kind: 'device', id: message.channel.deviceKey }, async (work) => {
-    const speaker = await findSpeaker(work.tx, certificateSha256, message.channel)
+    // A newcomer from another server: unknown until it authenticates, and for every other message.
+    if (identity.isExtra && message.MessageType === 'Authenticate') await recordExtraCertificate(work, identity.certificate)
+    const speaker = await findSpeaker(work.tx, identity.certificate.sha256, message.channel)
     if ('Topic' in message && !(await knownTopic(work, message.Topic))) throw new DeviceRefused('topic_refused')
     const handle = handlers[message.MessageType] as (
-      deps: Deps, work: Work, speaker: Speaker, m: Message,
+      deps: Deps, work: Work, speaker: Speaker, m: Message, identity: Identity,
     ) => Promise<EncodableDict | undefined>
-    const dict = await handle(deps, work, speaker, message)
+    const dict = await handle(deps, work, speaker, message, identity)
     return { enrollment: speaker.device?.id, ...(dict && { answer: { contentType: 'application/xml; charset=utf-8', body: encodePlist(dict) } }) }
   })
 }
 
 /** Apple: Authenticate begins an enrollment; everything kept for the one before it is forgotten (protocol.md 2.1). */
-async function authenticate(_deps: Deps, work: Work, speaker: Speaker, m: Authenticate): Promise<undefined> {
+async function authenticate(_deps: Deps, work: Work, speaker: Speaker, m: Authenticate, identity: Identity): Promise<undefined> {
   if (speaker.device) return authenticateAgain(work, speaker, m)
   if (speaker.boundDeviceKey !== null && speaker.boundDeviceKey !== m.channel.deviceKey) throw new DeviceRefused('challenge_of_another_device')
   const deviceId = await store.upsertDevice(work, m, platformOf(m.ProductName ?? m.Model))
-  const place = await findPlace(work, deviceId, speaker)
+  const place = identity.isExtra ? await findPlaceOfExtra(work, deviceId) : await findPlace(work, deviceId, speaker)
   if (place.replaces) await endGeneration(work, place.replaces)
   const id = await store.insertGeneration(work, {
     deviceId, deviceKey: m.channel.deviceKey, state: place.state, certificateSha256: speaker.certificateSha256, attemptId: speaker.attemptId, topic: m.Topic,
   })
   await bindCertificate(work, speaker.certificateSha256, id)
+  if (identity.isExtra) await reportAdopted(work, identity.certificate, { device: deviceId, enrollment: id })
   const attempt = speaker.attemptId as AttemptId | null
   await work.emit({ type: place.state === 'pending_approval' ? 'enrollment.held' : 'device.enrolling', device: deviceId, enrollment: id, attempt })
+}
+
+async function reportAdopted(work: Work, certificate: Certificate, ids: { device: DeviceId; enrollment: EnrollmentId }): Promise<void> {
+  const { serialNumber, issuer, sha256 } = certificate
+  await work.emit({ type: 'certificate.adopted', ...ids, serial_number: serialNumber, issuer: nameInWords(issuer), sha256: sha256.toString('hex') })
 }
 
 /** Old certificate out at once, its commands end, its wake goes: never two valid generations. */

@@ -3,7 +3,7 @@
  * `enrollment_sightings`. The enrollment row is the device's mutex for every process: lock it first.
  * Apple: https://developer.apple.com/documentation/devicemanagement/check-in
  */
-export { checkin, endGeneration, type CheckinAnswer } from './checkin.ts'
+export { checkin, endGeneration, type CheckinAnswer, type KnownTopic } from './checkin.ts'
 export { registerDevices } from './api.ts'
 export { isCurrent } from './current.ts'
 export { getDevice, type DeviceRow } from './devices.ts'

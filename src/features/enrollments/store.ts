@@ -77,6 +77,13 @@ export async function findCurrent(
   return (await tx.rows<{ id: EnrollmentId; state: EnrollmentState; silent: boolean; revoked: boolean }>(CURRENT, [deviceId]))[0]
 }
 
+const EVER = { name: 'enrollment_ever', text: 'select 1 from enrollments where device_id = $1 limit 1' }
+
+/** Whether any generation of this device is on record, ended ones too. */
+export async function wasEverHere(tx: Tx, deviceId: DeviceId): Promise<boolean> {
+  return (await tx.rows(EVER, [deviceId])).length > 0
+}
+
 const INSERT = {
   name: 'enrollment_insert',
   text: `insert into enrollments (device_id, channel, device_key, state, generation, certificate_sha256, attempt_id, topic, created_at)

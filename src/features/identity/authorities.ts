@@ -25,6 +25,8 @@ export interface Authorities {
   deviceCa: Authority
   scepRa: Authority
   profileSigner: Authority
+  /** CAs of other servers whose device certificates are accepted too (BRAMLEY_EXTRA_DEVICE_CAS); we hold no key of theirs. */
+  extraDeviceCas: readonly Certificate[]
 }
 
 const HOUR = 3_600_000
@@ -38,7 +40,7 @@ const CA_LIFETIME = 3_650 * DAY
  */
 export async function loadAuthorities(deps: Deps): Promise<Authorities> {
   const stored = await store.readAuthorities(deps.db.read)
-  if (stored.length > 0) return open(deps.vault, stored)
+  if (stored.length > 0) return open(deps, stored)
   // Three RSA keys take seconds; made before the transaction, so that nobody waits for a lock meanwhile.
   const made = await makeAuthorities(deps)
   const agreed = await deps.work({ kind: 'system' }, async (work) => {
@@ -48,7 +50,7 @@ export async function loadAuthorities(deps: Deps): Promise<Authorities> {
     for (const row of made) await store.insertAuthority(work.tx, row, work.now)
     return made
   })
-  return open(deps.vault, agreed)
+  return open(deps, agreed)
 }
 
 /** The profile as a signed document (DER), with the CA certificate beside the signer's. */
@@ -99,13 +101,14 @@ function sealed(vault: Vault, role: AuthorityRole, certificate: Certificate, key
   return { role, certificate: certificate.der, sealedKey }
 }
 
-function open(vault: Vault, rows: store.AuthorityRow[]): Authorities {
+function open({ vault, config }: Deps, rows: store.AuthorityRow[]): Authorities {
   const find = (role: AuthorityRole) => {
     const row = rows.find((one) => one.role === role)
     if (!row) throw new Error(`the table authorities has no ${role}: restore it from a backup`)
     return openOne(vault, row)
   }
-  return { deviceCa: find('device_ca'), scepRa: find('scep_ra'), profileSigner: find('profile_signer') }
+  const own = { deviceCa: find('device_ca'), scepRa: find('scep_ra'), profileSigner: find('profile_signer') }
+  return { ...own, extraDeviceCas: config.extraDeviceCas }
 }
 
 function openOne(vault: Vault, row: store.AuthorityRow): Authority {

@@ -10,10 +10,10 @@ export interface AuthorityRow {
   sealedKey: Buffer
 }
 
-/** What we know of a certificate that our CA issued. */
+/** What we know of a certificate that our CA issued, or an extra one. */
 export interface CertificateRecord {
   sha256: Buffer
-  /** Hexadecimal. */
+  /** Hexadecimal; with `:` and the SHA-256 behind it when an extra CA issued it. */
   serialNumber: string
   purpose: CertificatePurpose
   attemptId: AttemptId | null
@@ -110,6 +110,19 @@ export async function insert(tx: Tx, row: NewCertificate, now: Date): Promise<vo
     row.sha256, row.serialNumber, row.purpose, row.attemptId, row.deviceKey, row.enrollmentId, row.subject, row.der,
     row.notBefore, row.notAfter, now,
   ])
+}
+
+const INSERT_EXTRA = {
+  name: 'certificates_insert_extra',
+  text: `insert into certificates (sha256, serial_number, purpose, subject, der, not_before, not_after, issued_at)
+    values ($1, $2, 'enrollment', $3, $4, $5, $6, $7) on conflict (sha256) do nothing`,
+}
+
+/** Waits for whoever inserts the same certificate at this moment; nothing happens when it is there. */
+export async function insertExtra(
+  tx: Tx, row: Pick<NewCertificate, 'sha256' | 'serialNumber' | 'subject' | 'der' | 'notBefore' | 'notAfter'>, now: Date,
+): Promise<void> {
+  await tx.rows(INSERT_EXTRA, [row.sha256, row.serialNumber, row.subject, row.der, row.notBefore, row.notAfter, now])
 }
 
 const BIND = {

@@ -36,6 +36,13 @@ export async function isKnownTopic(work: Pick<Work, 'tx'>, topic: string): Promi
   return (await work.tx.rows(KNOWN, [topic])).length > 0
 }
 
+const ANY = { name: 'push_certificates_any', text: 'select 1 from push_certificates limit 1' }
+
+/** Whether we hold any push certificate, expired or not. */
+export async function holdsAnyTopic(work: Pick<Work, 'tx'>): Promise<boolean> {
+  return (await work.tx.rows(ANY, [])).length > 0
+}
+
 const DEFAULT = {
   name: 'push_topic_default',
   text: 'select topic, simulated from push_certificates where default_for_new and not_after > now() and stopped_reason is null',

@@ -4,7 +4,7 @@
  * Apple: https://developer.apple.com/documentation/devicemanagement/sending-mdm-commands-to-a-device
  */
 export { registerPushCertificates } from './api.ts'
-export { defaultTopic, findExpiry, isKnownTopic, isSimulatedTopic } from './certificates.ts'
+export { defaultTopic, findExpiry, holdsAnyTopic, isKnownTopic, isSimulatedTopic } from './certificates.ts'
 export { openClients, type ApnsAddress, type Clients } from './clients.ts'
 export type { PushAnswer } from '../../apple/cloud/apns.ts'
 export { nextPushAt, pushesBetween, type PushFact } from './outcomes.ts'

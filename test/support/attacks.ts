@@ -1,0 +1,65 @@
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import type { Signer } from '../../src/apple/wire/cms-sign.ts'
+import { issueCertificate, type CertificateProfile } from '../../src/apple/wire/x509-issue.ts'
+import type { SubjectAltName } from '../../src/apple/wire/subject-alt-names.ts'
+import { distinguishedName } from '../../src/apple/wire/x509-name.ts'
+import { readCertificate } from '../../src/apple/wire/x509.ts'
+import { readSecretKey } from '../../src/base/secret-key.ts'
+import { openVault } from '../../src/base/vault.ts'
+import { dumpTables, still, type Answer, type TestServer } from './bramley.ts'
+import { spkiOf } from './raw-device.ts'
+
+export const DAY = 86_400_000
+
+/** The device CA with its key, as only somebody with the master key and the database could have it. */
+export async function deviceCaOf(server: TestServer): Promise<Signer> {
+  const [row] = await server.db.query<{ certificate: Buffer; sealed_key: Buffer }>(`select certificate, sealed_key from authorities where role = 'device_ca'`)
+  if (!row) throw new Error('no device CA')
+  const key = openVault(readSecretKey(join(server.dataFolder, 'secret.key')).key).open(row.sealed_key, 'authorities.sealed_key:device_ca')
+  return { certificate: readCertificate(row.certificate), key: createPrivateKey({ key, format: 'der', type: 'pkcs8' }) }
+}
+
+export interface Certified {
+  issuer: Signer
+  profile?: CertificateProfile
+  /** Milliseconds from now. */
+  from?: number
+  to?: number
+  subject?: Buffer
+  serialNumber?: Buffer
+  names?: SubjectAltName[]
+}
+
+/** A fresh key with a certificate of this issuer. */
+export function certify(o: Certified): Signer {
+  const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const der = issueCertificate({
+    subject: o.subject ?? distinguishedName([['CN', 'x']]), spki: spkiOf(key), serialNumber: o.serialNumber ?? randomBytes(16),
+    notBefore: new Date(Date.now() + (o.from ?? -DAY)), notAfter: new Date(Date.now() + (o.to ?? DAY)), issuer: o.issuer, profile: o.profile ?? 'device',
+    ...(o.names && { subjectAltNames: o.names }),
+  })
+  return { certificate: readCertificate(der), key }
+}
+
+/** A CA of its own. */
+export function certificateAuthority(subject = distinguishedName([['CN', 'Another device CA']]), o: { from?: number; to?: number } = {}): Signer {
+  const { privateKey: key } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const der = issueCertificate({
+    subject, spki: spkiOf(key), serialNumber: randomBytes(16), notBefore: new Date(Date.now() + (o.from ?? -DAY)),
+    notAfter: new Date(Date.now() + (o.to ?? DAY)), issuer: { selfSigned: key }, profile: 'ca',
+  })
+  return { certificate: readCertificate(der), key }
+}
+
+/** Sends it, and expects 400 with an empty body, the reason in the log, and every table as it was. */
+export async function refused(server: TestServer, reason: string, send: () => Promise<Answer>): Promise<void> {
+  await still(server)
+  const before = await dumpTables(server.db)
+  const logged = server.logs.length
+  const answer = await send()
+  expect({ status: answer.status, body: answer.body.toString() }).toEqual({ status: 400, body: '' })
+  expect(server.logs.slice(logged).map((line) => line['reason'])).toContain(reason)
+  expect(await dumpTables(server.db)).toEqual(before)
+}
