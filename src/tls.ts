@@ -1,4 +1,4 @@
-import { X509Certificate, createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { X509Certificate, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isIP } from 'node:net'
@@ -17,23 +17,39 @@ export interface ServerTls {
   fingerprint: string
 }
 
+/** With the root that phones and scripts must trust; also in `BRAMLEY_DATA/tls/ca.pem`. */
+export interface SelfSignedTls extends ServerTls {
+  rootPem: string
+  rootDer: Buffer
+}
+
+interface Root {
+  certificate: Certificate
+  key: KeyObject
+}
+
 const DAY = 86_400_000
 
 /**
  * TLS mode `self`: a root and a server certificate of our own under `<data>/tls`, made at the first start and renewed when
  * they end within 30 days or the host name changed. The root stays, so that what trusts it goes on trusting.
  */
-export function selfSignedTls(dataFolder: string, host: string, now: Date): ServerTls {
+export function selfSignedTls(dataFolder: string, host: string, now: Date): SelfSignedTls {
   const folder = join(dataFolder, 'tls')
   mkdirSync(dataFolder, { recursive: true, mode: 0o700 })
-  if (!existsSync(join(folder, 'ca.key'))) placeOnce(folder, (aside) => writeRoot(aside, now))
-  const rootPem = readFileSync(join(folder, 'ca.pem'), 'utf8')
-  const root = { certificate: readCertificate(new X509Certificate(rootPem).raw), key: createPrivateKey(readFileSync(join(folder, 'ca.key'))) }
-  if (!stillGood(folder, host, now)) writeServer(folder, root, host, now)
-  const cert = readFileSync(join(folder, 'server.pem'), 'utf8')
+  if (!existsSync(join(folder, 'ca.key'))) {
+    placeOnce(folder, (aside) => {
+      writeRoot(aside, now)
+      writeServer(aside, readRoot(aside), host, now)
+    })
+  }
+  const root = readRoot(folder)
+  const pem = readServer(folder, root, host, now) ?? writeServer(folder, root, host, now)
+  const cert = pem.slice(pem.indexOf('-----BEGIN CERTIFICATE-----'))
   return {
     cert,
-    key: readFileSync(join(folder, 'server.key'), 'utf8'),
+    key: pem.slice(0, -cert.length),
+    rootPem: readFileSync(join(folder, 'ca.pem'), 'utf8'),
     rootDer: root.certificate.der,
     fingerprint: new X509Certificate(cert).fingerprint256,
   }
@@ -63,11 +79,17 @@ function writeRoot(folder: string, now: Date): void {
     issuer: { selfSigned: privateKey },
     profile: 'ca',
   })
-  writeFileSync(join(folder, 'ca.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 })
-  writeFileSync(join(folder, 'ca.pem'), encodePem('CERTIFICATE', der))
+  writeFileSync(join(folder, 'ca.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600, flush: true })
+  writeFileSync(join(folder, 'ca.pem'), encodePem('CERTIFICATE', der), { flush: true })
 }
 
-function writeServer(folder: string, root: { certificate: Certificate; key: ReturnType<typeof createPrivateKey> }, host: string, now: Date): void {
+function readRoot(folder: string): Root {
+  const certificate = readCertificate(new X509Certificate(readFileSync(join(folder, 'ca.pem'))).raw)
+  return { certificate, key: createPrivateKey(readFileSync(join(folder, 'ca.key'))) }
+}
+
+/** Key and certificate in one file, renamed into place: a crash or another process never leaves a key that does not fit. */
+function writeServer(folder: string, root: Root, host: string, now: Date): string {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const der = issueCertificate({
     subject: distinguishedName([['CN', host]]),
@@ -80,8 +102,11 @@ function writeServer(folder: string, root: { certificate: Certificate; key: Retu
     profile: 'server',
     subjectAltNames: namesOf(host),
   })
-  writeFileSync(join(folder, 'server.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 })
-  writeFileSync(join(folder, 'server.pem'), encodePem('CERTIFICATE', der))
+  const pem = `${privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()}${encodePem('CERTIFICATE', der)}`
+  const aside = join(folder, `server.pem.${process.pid}.${randomBytes(4).toString('hex')}`)
+  writeFileSync(aside, pem, { mode: 0o600, flush: true })
+  renameSync(aside, join(folder, 'server.pem'))
+  return pem
 }
 
 function namesOf(host: string) {
@@ -91,10 +116,18 @@ function namesOf(host: string) {
   return [own, ...local.filter((name) => JSON.stringify(name) !== JSON.stringify(own))]
 }
 
-function stillGood(folder: string, host: string, now: Date): boolean {
-  if (!existsSync(join(folder, 'server.pem')) || !existsSync(join(folder, 'server.key'))) return false
-  const certificate = new X509Certificate(readFileSync(join(folder, 'server.pem')))
-  const bare = host.replace(/^\[|\]$/g, '')
-  const names = isIP(bare) ? certificate.checkIP(bare) : certificate.checkHost(bare)
-  return names !== undefined && Date.parse(certificate.validTo) - now.getTime() > 30 * DAY
+/** The server certificate with its key when it still serves: for this host, of this root, for more than 30 days. */
+function readServer(folder: string, root: Root, host: string, now: Date): string | undefined {
+  const file = join(folder, 'server.pem')
+  if (!existsSync(file)) return undefined
+  const pem = readFileSync(file, 'utf8')
+  try {
+    const certificate = new X509Certificate(pem)
+    const bare = host.replace(/^\[|\]$/g, '')
+    const named = (isIP(bare) ? certificate.checkIP(bare) : certificate.checkHost(bare)) !== undefined
+    const ours = certificate.verify(createPublicKey(root.key)) && certificate.checkPrivateKey(createPrivateKey(pem))
+    return named && ours && Date.parse(certificate.validTo) - now.getTime() > 30 * DAY ? pem : undefined
+  } catch {
+    return undefined // damaged; nothing depends on it, a new one serves as well
+  }
 }

@@ -69,21 +69,27 @@ export function txOver(target: pg.Pool | pg.PoolClient): Tx {
 }
 
 async function connectListener(url: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: url, keepAlive: true, application_name: 'bramley listener' })
+  const client = new pg.Client({
+    connectionString: url, connectionTimeoutMillis: 5_000, keepAlive: true, application_name: 'bramley listener',
+  })
   await client.connect()
   return client
 }
 
 // Classes 08 (connection), 53 (resources), 57P0x (shutting down); cancelled by timeout; read-only standby.
 const UNAVAILABLE = /^(08...|53...|57P0.|57014|25006|55P03|58...)$/
-const LOST = /ECONN|EPIPE|ENOENT|ETIMEDOUT|Connection terminated|timeout exceeded when trying to connect|not queryable|Client was closed/
+// What the system says, in a container network also that the name is unknown; and what the driver says.
+const LOST = new RegExp([
+  'ECONN|EPIPE|ENOENT|ETIMEDOUT|E(HOST|NET)UNREACH|ENOTFOUND|EAI_AGAIN',
+  'Connection terminated|timeout exceeded when trying to connect|timeout expired|not queryable|Client was closed',
+].join('|'))
 
 /** Whether this error says that the database is away, full or too slow; then the answer is 503 and the caller tries again. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  const code = sqlState(error)
-  if (code !== undefined) return UNAVAILABLE.test(code) || LOST.test(code)
-  return LOST.test(error.message)
+  if ('code' in error && typeof error.code === 'string') return UNAVAILABLE.test(error.code) || LOST.test(error.code)
+  // A message that wraps another error (Drizzle's) quotes values that somebody sent; the innermost one is the driver's.
+  return error.cause instanceof Error ? isUnavailable(error.cause) : LOST.test(error.message)
 }
 
 /** The SQLSTATE or system error code of an error, also when Drizzle has wrapped it. */
@@ -95,11 +101,6 @@ export function sqlState(error: unknown): string | undefined {
 
 /** Turns a database error that means "away" into the Problem for it; everything else is returned as it came. */
 export function asProblem(error: unknown): unknown {
-  if (error instanceof Problem || !isUnavailable(withCause(error))) return error
+  if (error instanceof Problem || !isUnavailable(error)) return error
   return new Problem('database_unavailable', undefined, { cause: error, retryAfterSeconds: 5 })
-}
-
-/** Drizzle wraps the driver's error; its cause is the one to judge. */
-function withCause(error: unknown): unknown {
-  return error instanceof Error && error.cause instanceof Error && sqlState(error.cause) !== undefined ? error.cause : error
 }

@@ -73,7 +73,12 @@ export function startListening(db: Db, log: Log, nudges: Record<string, () => vo
     opened.on('end', () => {
       client = undefined
     })
-    for (const channel of Object.keys(nudges)) await opened.query(`listen ${channel}`)
+    try {
+      for (const channel of Object.keys(nudges)) await opened.query(`listen ${channel}`)
+    } catch (error) {
+      void opened.end().catch(() => undefined)
+      throw error
+    }
     client = opened
     for (const nudge of Object.values(nudges)) nudge()
     return false

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { inWords } from './in-words.ts'
 
 /** One file of `migrations/`: its number, name and text. */
 export interface Migration {
@@ -77,7 +78,8 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
     await client.query('insert into migrations (number, name, sha256) values ($1, $2, $3)', [migration.number, migration.name, migration.sha256])
     await client.query('commit')
   } catch (error) {
-    await client.query('rollback')
-    throw new Error(`migrations/${migration.name} failed`, { cause: error })
+    // A connection that is gone has rolled back by itself; what went wrong first is what matters.
+    await client.query('rollback').catch(() => undefined)
+    throw new Error(`migrations/${migration.name} failed: ${inWords(error)}`, { cause: error })
   }
 }

@@ -32,8 +32,8 @@ export function writeCursor(vault: Vault, list: string, key: string): string {
 /** The key behind a cursor; throws `bad_cursor` for one that is changed or belongs to another list. */
 export function readCursor(vault: Vault, list: string, cursor: string | undefined): string | undefined {
   if (cursor === undefined) return undefined
-  const [body, signature] = cursor.split('.')
-  if (!body || signature !== sign(vault, list, body)) throw new Problem('bad_cursor')
+  const body = /^([\w-]+)\.[\w-]+$/.exec(cursor)?.[1]
+  if (body === undefined || cursor !== `${body}.${sign(vault, list, body)}`) throw new Problem('bad_cursor')
   return Buffer.from(body, 'base64url').toString()
 }
 

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { environment, readConfig } from '../config.ts'
 import { openDb } from '../base/db.ts'
 import type { Deps } from '../base/deps.ts'
@@ -12,8 +14,13 @@ import { react, reactToAll } from '../reactions.ts'
 /** Runs `body` on the database of the server that these settings belong to. Who may read its files needs no key. */
 export async function withLocalDeps<T>(body: (deps: Deps) => Promise<T>): Promise<T> {
   const config = readConfig(environment())
-  const log = createLog('warn')
-  const db = openDb(await urlOf(config.databaseUrl, config.dataFolder), log, 2)
+  const url = await urlOf(config.databaseUrl, config.dataFolder)
+  // A key made here would be another one than the server's.
+  if (!existsSync(config.secretKeyFile)) {
+    throw new Error(`there is no ${config.secretKeyFile}: start the server first, or name its file in BRAMLEY_SECRET_KEY_FILE`)
+  }
+  const log = createLog('warn', pino.destination({ fd: 2, sync: true })) // stdout is for the answer
+  const db = openDb(url, log, 2)
   try {
     const vault = openVault(readSecretKey(config.secretKeyFile).key)
     return await body({ config, db, log, vault, work: workOver(db, react, reactToAll), clock: () => new Date() })

@@ -20,8 +20,23 @@ const TEMPLATE_LOCK = 0x62726d74 // 'brmt': one test file migrates the template,
 
 /** Clones the migrated template into a new database. */
 export async function freshDatabase(): Promise<FreshDatabase> {
-  const name = `bramley_test_${inject('runId')}_${randomBytes(5).toString('hex')}`
+  const name = newName()
   await asAdmin(async (admin) => clone(admin, await template(admin), name))
+  return opened(name)
+}
+
+/** A new database without any table. */
+export async function emptyDatabase(): Promise<FreshDatabase> {
+  const name = newName()
+  await asAdmin((admin) => admin.query(`create database ${pg.escapeIdentifier(name)}`))
+  return opened(name)
+}
+
+function newName(): string {
+  return `bramley_test_${inject('runId')}_${randomBytes(5).toString('hex')}`
+}
+
+function opened(name: string): FreshDatabase {
   const url = urlOf(name)
   const pool = new pg.Pool({ connectionString: url, max: 2, allowExitOnIdle: true })
   pool.on('error', () => undefined) // tests may end every connection

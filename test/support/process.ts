@@ -20,6 +20,8 @@ export interface ServerProcess {
   dataFolder: string
   /** All it has written so far. */
   lines: LogLine[]
+  /** The same as it came, by stream: JSON for machines on stdout, words for people on stderr. */
+  said: Record<'stdout' | 'stderr', string[]>
   /**
    * The first line that matches, waiting for it if need be; rejects with the output when the server ends without it.
    */
@@ -45,15 +47,7 @@ let built = false
 export async function startServer(o: ServerOptions = {}): Promise<ServerProcess> {
   ensureBuilt()
   const dataFolder = o.dataFolder ?? mkdtempSync(join(inject('runFolder'), 'data-'))
-  const child = spawn(
-    process.execPath,
-    ['--import', join(ROOT, 'test/support/die-with-parent.mjs'), join(ROOT, 'dist/cli/main.js'), 'serve'],
-    {
-      cwd: dataFolder, // no bramley.yaml of the developer's
-      env: { ...inherited(), ...defaults(o.databaseUrl, dataFolder), ...o.env },
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    },
-  )
+  const child = spawnBramley(['serve'], { ...o, dataFolder })
   const output = collect(child)
   const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
   const ready = await output.line((line) => line['msg'] === 'ready').finally(() => clearTimeout(timer))
@@ -67,6 +61,35 @@ export async function startServer(o: ServerOptions = {}): Promise<ServerProcess>
     dataFolder,
     kill: (signal) => void child.kill(signal),
   }
+}
+
+export interface CommandResult {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** Runs `bramley` with these arguments to its end, with the settings that `startServer` gives a server. */
+export async function runBramley(args: string[], o: ServerOptions = {}): Promise<CommandResult> {
+  ensureBuilt()
+  const dataFolder = o.dataFolder ?? mkdtempSync(join(inject('runFolder'), 'data-'))
+  const child = spawnBramley(args, { ...o, dataFolder })
+  const { said, exited } = collect(child)
+  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+  const { code } = await exited.finally(() => clearTimeout(timer))
+  return { code, stdout: said.stdout.join('\n'), stderr: said.stderr.join('\n') }
+}
+
+function spawnBramley(args: string[], o: ServerOptions & { dataFolder: string }): ChildProcess {
+  return spawn(
+    process.execPath,
+    ['--import', join(ROOT, 'test/support/die-with-parent.mjs'), join(ROOT, 'dist/cli/main.js'), ...args],
+    {
+      cwd: o.dataFolder, // no bramley.yaml of the developer's
+      env: { ...inherited(), ...defaults(o.databaseUrl, o.dataFolder), ...o.env },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    },
+  )
 }
 
 /** Builds `dist` when a source is newer, so that nobody tests yesterday's server. */
@@ -98,14 +121,17 @@ function defaults(databaseUrl: string | undefined, dataFolder: string): Record<s
   }
 }
 
-type Output = Pick<ServerProcess, 'lines' | 'line' | 'exited'>
+type Output = Pick<ServerProcess, 'lines' | 'said' | 'line' | 'exited'>
 
 function collect(child: ChildProcess): Output {
   const lines: LogLine[] = []
+  const said: Output['said'] = { stdout: [], stderr: [] }
   const waiting = new Set<() => void>()
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const name of ['stdout', 'stderr'] as const) {
+    const stream = child[name]
     if (!stream) continue
     createInterface({ input: stream }).on('line', (line) => {
+      said[name].push(line)
       lines.push(parse(line))
       for (const look of waiting) look()
     })
@@ -125,7 +151,7 @@ function collect(child: ChildProcess): Output {
         reject(new Error(`the server ended (${signal ?? code}):\n${print(lines)}`)),
       )
     })
-  return { lines, line, exited }
+  return { lines, said, line, exited }
 }
 
 function parse(line: string): LogLine {
