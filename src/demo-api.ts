@@ -2,7 +2,9 @@ import { z } from 'zod'
 import { principalOf, type ApiApp } from './base/api.ts'
 import type { Deps } from './base/deps.ts'
 import { Problem } from './base/problem.ts'
-import type { DemoDevice, DemoFleet } from './demo-fleet.ts'
+import { writeBehaviour } from './demo-behaviour.ts'
+import type { DemoDevice } from './demo-device.ts'
+import type { DemoFleet } from './demo-fleet.ts'
 import { createLink, openLinkToken } from './features/enrollment-profiles/index.ts'
 import { BEHAVIOUR_FORMS, parseBehaviour, type Behaviour } from './simulator/index.ts'
 
@@ -12,6 +14,7 @@ const shape = z.object({
   model_name: z.string(),
   os_version: z.string(),
   supervised: z.boolean(),
+  behaviour: z.string().describe(`One of ${BEHAVIOUR_FORMS.join(', ')}`),
   state: z.enum(['enrolling', 'enrolled', 'failed']),
   reason: z.string().nullable(),
 }).meta({ id: 'SimulatedDevice' })
@@ -21,7 +24,7 @@ const behaviour = z.string().max(40).describe(`One of ${BEHAVIOUR_FORMS.join(', 
 const plan = z.strictObject({
   count: z.int().min(1).max(50).optional(),
   sample: z.literal(true).optional().describe('The six phones of the sample fleet, two of them supervised'),
-  supervised: z.boolean().optional(),
+  supervised: z.boolean().optional().describe('Left out: the two kiosks of the sample fleet, and nobody else'),
   behaviour: behaviour.optional(),
 }).refine((body) => (body.count === undefined) !== (body.sample === undefined), 'give either count or sample')
 const params = z.object({ serial: z.string().min(1).max(32) })
@@ -42,9 +45,10 @@ export function registerSimulator(app: ApiApp, deps: Deps, fleet: DemoFleet | un
     config: { scope: 'simulator:write' },
     schema: { tags, summary: 'Add simulated devices; they enroll in the background', body: plan, response: { 202: list } },
   }, async (request, reply) => {
-    const { count = 0, sample, supervised = false } = request.body
-    const wanted = sample ? { sample } as const : { count, supervised, behaviour: read(request.body.behaviour ?? 'answers') }
-    const added = await on().add(wanted, (uses) => linkFor(deps, principalOf(request).id, uses))
+    const { count = 0, sample, supervised } = request.body
+    const wanted = sample ? { sample, supervised } : { count, supervised }
+    const wish = read(request.body.behaviour ?? 'answers')
+    const added = await on().add(wanted, wish, (uses) => linkFor(deps, principalOf(request).id, uses))
     return reply.code(202).send({ data: added.map(shown) })
   })
 
@@ -57,7 +61,7 @@ export function registerSimulator(app: ApiApp, deps: Deps, fleet: DemoFleet | un
     config: { scope: 'simulator:write' },
     schema: { tags, summary: 'Check all simulated devices out and forget them', response: { 200: list } },
   }, async () => {
-    await on().remove()
+    await on().removeAll()
     return { data: on().list().map(shown) }
   })
 
@@ -84,6 +88,16 @@ function read(text: string): Behaviour {
   throw new Problem('validation_failed', undefined, { errors: [{ pointer: '/behaviour', code: 'invalid_value', detail: `must be one of ${BEHAVIOUR_FORMS.join(', ')}` }] })
 }
 
-function shown({ serialNumber, model, supervised, state, reason }: DemoDevice): z.output<typeof shape> {
-  return { serial_number: serialNumber, model: model.productName, model_name: model.modelName, os_version: model.osVersion, supervised, state, reason }
+function shown({ serialNumber, model, supervised, behaviour: wanted, now }: DemoDevice): z.output<typeof shape> {
+  const device = now.state === 'enrolled' ? now.device : undefined
+  return {
+    serial_number: serialNumber,
+    model: model.productName,
+    model_name: model.modelName,
+    os_version: model.osVersion,
+    supervised: device?.state.supervised ?? supervised,
+    behaviour: writeBehaviour(device?.behaviour ?? wanted),
+    state: now.state,
+    reason: now.state === 'failed' ? now.reason : null,
+  }
 }

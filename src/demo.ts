@@ -44,8 +44,15 @@ export async function startSimulator(deps: Deps, rootPem: string | undefined): P
   writeFileSync(join(folderOf(deps), 'ca.pem'), server.caPem)
   await keepCertificate(deps, server, held?.simulated ?? `com.apple.mgmt.External.${randomUUID()}`, realTopics === 0)
   const here = { host: deps.config.simulatorListen.host || '127.0.0.1', port: server.port, ca: server.caPem }
-  const fleet = openDemoFleet(deps.config.publicUrl.origin, { ca: rootPem, apns: here }, deviceFiles(deps.config.dataFolder), deps.log)
-  return { on: true, standIn, realTopics, addressOf: (certificate) => (certificate.simulated ? here : trusting(apple)), fleet, stop: () => server.close() }
+  const fleet = await openDemoFleet({
+    url: deps.config.publicUrl.origin, ca: rootPem, apns: here, log: deps.log, files: deviceFiles(deps.config.dataFolder),
+    stillThere: (udids) => stillThere(deps, udids),
+  })
+  const stop = async () => {
+    await fleet.stop()
+    await server.close()
+  }
+  return { on: true, standIn, realTopics, addressOf: (certificate) => (certificate.simulated ? here : trusting(apple)), fleet, stop }
 }
 
 function wanted({ config }: Deps, realTopics: number): boolean {
@@ -58,6 +65,18 @@ function folderOf(deps: Deps): string {
   const folder = join(deps.config.dataFolder, 'simulator', 'apns')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   return folder
+}
+
+const STILL_THERE = {
+  name: 'demo_devices_still_there',
+  text: `select device_key from enrollments
+    where device_key = any($1) and channel = 'device' and state in ('identity_issued', 'pending_approval', 'enrolled')`,
+}
+
+/** A data folder may be older than the database, and the other way round. */
+async function stillThere({ db }: Deps, udids: string[]): Promise<Set<string>> {
+  const rows = await db.read.rows<{ device_key: string }>(STILL_THERE, [udids])
+  return new Set(rows.map((row) => row.device_key))
 }
 
 function trusting({ host, port, ca }: Deps['config']['apns']) {

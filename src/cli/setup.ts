@@ -5,8 +5,12 @@ import { request as httpsRequest } from 'node:https'
 import { join } from 'node:path'
 import { SCOPES } from '../base/api.ts'
 import type { Config } from '../base/config.ts'
+import { describeListen } from '../base/listen-address.ts'
+import { reasonOf } from '../demo-device.ts'
 import { createKey } from '../features/access/index.ts'
 import { withLocalDeps } from './local.ts'
+
+const PATIENCE_MS = 10_000
 
 /** `bramley setup`: makes an API key on the machine of the server, without a token: whoever can read its files may. */
 export function setupCommand(): Command {
@@ -27,20 +31,29 @@ export function setupCommand(): Command {
 
 /** Asks the running server for the sample fleet; what came of it, in one line. The key is there either way. */
 async function addSample(config: Config, token: string): Promise<string> {
+  const url = new URL('/api/v1/simulator/devices', apiOrigin(config))
   try {
-    const { status, body } = await post(config, token)
-    if (status === 202) return 'Six simulated phones are enrolling.'
-    const { detail, title } = JSON.parse(body) as { detail?: string; title?: string }
-    return `No simulated phones: ${detail ?? title ?? status}.`
+    const { status, body } = await post(config, url, token)
+    const said = JSON.parse(body) as { data?: unknown[]; detail?: string; hint?: string }
+    if (status !== 202) return `No simulated phones: ${said.detail ?? status}. ${said.hint ?? ''}`.trimEnd()
+    const count = said.data?.length ?? 0
+    return count > 0 ? `${count} simulated phones are enrolling.` : 'The simulated phones are there already.'
   } catch (error) {
-    return `No simulated phones: the server does not answer at ${config.publicUrl.origin} (${error instanceof Error ? error.message : String(error)}).`
+    return `No simulated phones: the server does not answer at ${url.origin} (${reasonOf(error)}).`
   }
 }
 
-function post(config: Config, token: string): Promise<{ status: number; body: string }> {
-  const secure = config.publicUrl.protocol === 'https:'
-  const url = new URL('/api/v1/simulator/devices', config.publicUrl)
-  const options = { method: 'POST', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' } }
+/** Where the API is served for this machine. */
+function apiOrigin({ adminListen, publicUrl, tls }: Config): string {
+  if (!adminListen) return publicUrl.origin
+  const host = ['', '0.0.0.0', '::'].includes(adminListen.host) ? 'localhost' : adminListen.host
+  return `${tls === 'self' ? 'https' : 'http'}://${describeListen({ ...adminListen, host })}`
+}
+
+function post(config: Config, url: URL, token: string): Promise<{ status: number; body: string }> {
+  const secure = url.protocol === 'https:'
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  const options = { method: 'POST', headers, timeout: PATIENCE_MS }
   return new Promise((resolve, reject) => {
     const trust = secure && config.tls === 'self' ? { ca: readFileSync(join(config.dataFolder, 'tls', 'ca.pem')) } : {}
     const request = secure ? httpsRequest(url, { ...options, ...trust }) : httpRequest(url, options)
@@ -49,6 +62,7 @@ function post(config: Config, token: string): Promise<{ status: number; body: st
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }))
     })
+    request.on('timeout', () => request.destroy(new Error('it takes too long')))
     request.on('error', reject)
     request.end('{"sample":true}')
   })
