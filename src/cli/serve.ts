@@ -9,8 +9,11 @@ export function serveCommand(): Command {
   const command = new Command('serve').description('Run the server.')
   for (const setting of SETTINGS) command.option(`${flagOf(setting.name)} <value>`, setting.meaning)
   return command.action(async (options: Record<string, string>) => {
-    const running = await serve(readConfig(environment(), flagsOf(options)))
-    await stopSignal()
+    const config = readConfig(environment(), flagsOf(options))
+    // Before the start: a signal in the middle of it is for its end, not for leaving things half done.
+    const stop = stopSignal()
+    const running = await serve(config)
+    await stop
     // A second signal, or patience at its end, is final: whatever still runs is safe to kill.
     process.once('SIGINT', () => process.exit(130))
     setTimeout(() => process.exit(1), PATIENCE_MS).unref()

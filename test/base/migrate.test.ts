@@ -58,6 +58,14 @@ describe('migrating', () => {
     expect([await tables(), await version()]).toEqual([['first', 'migrations'], 1])
   })
 
+  it('counts a file as applied in the transaction of the file itself', async () => {
+    file('0001_first.sql', 'create table first ()')
+    file('0002_second.sql', 'create table second (); alter table migrations add constraint "full" check (number < 2)')
+    await expect(migrate(database.url, folder)).rejects.toMatchObject({ cause: { code: '23514' } })
+    expect([await tables(), await version()]).toEqual([['first', 'migrations'], 1])
+    expect(await database.query(`select from pg_constraint where conname = 'full'`)).toEqual([])
+  })
+
   it('leaves nothing half when it is killed in the middle, and is whole after the next try', async () => {
     file('0001_first.sql', 'create table first ()')
     file('0002_second.sql', 'create table second (); select pg_advisory_xact_lock(4711); create table third ()')
