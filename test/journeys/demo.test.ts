@@ -233,6 +233,8 @@ describe('bramley setup --sample', () => {
         return true
       })
     }
+    // What runs the tests has settings of its own, which are none of the program's.
+    for (const name of Object.keys(process.env)) if (name.startsWith('BRAMLEY_')) vi.stubEnv(name, undefined)
     vi.stubEnv('BRAMLEY_CONFIG', '/dev/null')
     vi.stubEnv('BRAMLEY_DATA', at.dataFolder)
     vi.stubEnv('BRAMLEY_DATABASE_URL', at.db.url)
