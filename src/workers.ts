@@ -1,10 +1,11 @@
 import type { Deps } from './base/deps.ts'
 import { NUDGE as JOBS_NUDGE, runErrands } from './base/jobs.ts'
 import { startListening, startLoop } from './base/loops.ts'
+import { PUSH_NUDGE } from './base/nudge.ts'
 import { forgetOldFailures } from './base/throttle.ts'
 import { expireDue } from './features/commands/index.ts'
 import { learn } from './features/inventory/index.ts'
-import { NUDGE as PUSH_NUDGE, sendDue, sweepSilent, type Clients } from './features/push/index.ts'
+import { sendDue, sweepSilent, type Clients } from './features/push/index.ts'
 import { errandRunners } from './reactions.ts'
 
 const SECOND = 1_000

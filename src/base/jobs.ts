@@ -15,12 +15,7 @@ export type ErrandRunner = (errand: Errand) => Promise<void>
 /** The channel on which a new errand nudges the workers of all processes. */
 export const NUDGE = 'bramley_jobs'
 
-const ASK = {
-  name: 'job_ask',
-  text: `insert into jobs (kind, key, payload, due_at) values ($1, $2, $3, now() + make_interval(secs => $4))
-    on conflict (kind, key) do update set payload = excluded.payload, due_at = least(jobs.due_at, excluded.due_at), ticket = null,
-      leased_until = null, attempts = 0`,
-}
+const ASK = { name: 'job_ask', text: 'select leave_errand($1, $2, $3, $4)' }
 const NOTIFY = { name: 'job_notify', text: `select pg_notify('${NUDGE}', '')` }
 
 /** Leaves an errand in the caller's transaction; asked for again while it runs, it runs once more. */

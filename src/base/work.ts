@@ -35,14 +35,17 @@ const TRIES = 3
  * after a deadlock, so it must change nothing but the database.
  */
 export function workOver(db: Db, react: React, reactToAll: ReactToAll = oneByOne(react)): DoWork {
-  return async (actor, body) => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await once(db, actor, body, { react, reactToAll })
-      } catch (error) {
-        if (attempt >= TRIES || !RETRIED.has(sqlState(error) ?? '')) throw error
-        await pause(Math.random() * 20 * attempt)
-      }
+  return (actor, body) => retried(() => once(db, actor, body, { react, reactToAll }))
+}
+
+/** Runs something that is one transaction, again after a deadlock. Throws what the last try threw. */
+export async function retried<T>(transaction: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await transaction()
+    } catch (error) {
+      if (attempt >= TRIES || !RETRIED.has(sqlState(error) ?? '')) throw error
+      await pause(Math.random() * 20 * attempt)
     }
   }
 }

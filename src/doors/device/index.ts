@@ -6,9 +6,9 @@ import { counted } from '../../base/metrics.ts'
 import { Problem } from '../../base/problem.ts'
 import { poll } from '../../features/commands/index.ts'
 import { answerDeclarative } from '../../features/declarations/index.ts'
-import { checkin, isCurrent, type KnownTopic, type Sightings } from '../../features/enrollments/index.ts'
+import { checkin, isCurrent, type Sightings } from '../../features/enrollments/index.ts'
 import { answerScep, type Authorities, type Identity } from '../../features/identity/index.ts'
-import { holdsAnyTopic, isKnownTopic } from '../../features/push/index.ts'
+import { TELLING_TYPES } from '../../features/inventory/index.ts'
 import { deviceGate, transportGuard } from './gate.ts'
 import { messageKind, type MessageKind } from './content-type.ts'
 import { readScepRequest } from './scep-request.ts'
@@ -70,7 +70,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
     const message = parseCheckin(body)
     const { enrollment, answer } = message.MessageType === 'DeclarativeManagement'
       ? await answerDeclarative(deps, identity.certificate.sha256, message)
-      : await checkin(deps, identity, message, topicsFor(identity))
+      : await checkin(deps, identity, message)
     if (enrollment !== undefined) parts.sightings.saw(enrollment)
     counted.checkin(message.MessageType, 'accepted')
     deps.log.info({ door: 'device', requestId: request.id, said: message.MessageType, device: message.channel.deviceKey, status: 200 }, 'check-in')
@@ -79,7 +79,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
 
   async function answerReport(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {
     const report = parseReport(body)
-    const { enrollment, command, ignored } = await poll(deps, certificate, report, body)
+    const { enrollment, command, ignored } = await poll(deps, certificate, report, body, TELLING_TYPES)
     parts.sightings.saw(enrollment)
     counted.connect(report.status)
     const line = { door: 'device', requestId: request.id, said: report.status, device: report.channel.deviceKey, status: 200 }
@@ -88,11 +88,6 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
     else deps.log.info({ ...line, command: command?.id, requestType: command?.requestType, ...(ignored !== undefined && { reason: ignored }) }, ignored === undefined ? 'poll' : 'report_ignored')
     return command ? reply.code(200).type('application/xml; charset=utf-8').send(command.body) : reply.code(200).send()
   }
-}
-
-/** A device of another server may bring its topic along while we hold none; its pushes wait for one (shared decision 5). */
-function topicsFor({ isExtra }: Identity): KnownTopic {
-  return async (work, topic) => (await isKnownTopic(work, topic)) || (isExtra && !(await holdsAnyTopic(work)))
 }
 
 function bodyOf(request: FastifyRequest): Buffer {

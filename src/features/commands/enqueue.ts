@@ -72,10 +72,3 @@ async function supersede(work: Work, target: Target, key: string, successor: Com
     await work.emit({ type: 'command.superseded', device: target.device, command: ended.id, reason })
   }
 }
-
-/** Ends every open command of a channel that begins again or is gone: none of them may reach the next generation. */
-export async function supersedeAll(work: Work, target: Target, reason: string): Promise<void> {
-  for (const ended of await store.endAll(work, target.enrollment, { state: 'superseded', by: 'system', reason })) {
-    await work.emit({ type: 'command.superseded', device: target.device, command: ended.id, reason })
-  }
-}

@@ -4,7 +4,7 @@
  * enrollment row. Apple: https://developer.apple.com/documentation/devicemanagement/commands-and-queries
  */
 export { registerCommands } from './api.ts'
-export { enqueue, supersedeAll, type CommandRequest, type Target } from './enqueue.ts'
+export { enqueue, type CommandRequest, type Target } from './enqueue.ts'
 export { enqueueForMany, type EnqueueOutcome, type RawRequest } from './enqueue-for-many.ts'
 export { isDestructive } from './kinds.ts'
 export { poll, type PollAnswer } from './poll.ts'

@@ -3,7 +3,7 @@ import type { ApiApp } from '../../base/api.ts'
 import type { Deps } from '../../base/deps.ts'
 import { Problem } from '../../base/problem.ts'
 import { findBody, findCommand } from './read.ts'
-import { resultPlace } from './settle.ts'
+import { openResult } from './settle.ts'
 import { bodyPlace } from './store.ts'
 
 const params = z.object({ command: z.string().min(1).max(64) })
@@ -31,7 +31,6 @@ export function registerPlists(app: ApiApp, deps: Deps): void {
     const row = await findCommand(deps.db.read, request.params.command)
     if (!row) throw new Problem('not_found', 'There is no such command')
     if (!row.sealed_raw) throw new Problem('not_found', 'The device has not answered this command')
-    const raw = deps.vault.open(row.sealed_raw, resultPlace(row.enrollment_id, row.command_uuid))
-    return reply.type('application/xml; charset=utf-8').send(raw.toString())
+    return reply.type('application/xml; charset=utf-8').send(openResult(deps, row, row.sealed_raw).toString())
   })
 }

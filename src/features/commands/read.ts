@@ -6,6 +6,7 @@ export interface CommandRow {
   id: CommandId
   enrollment_id: EnrollmentId
   device_id: DeviceId
+  device_key: string
   user_key: string
   command_uuid: string
   request_type: string
@@ -30,7 +31,7 @@ export interface CommandRow {
   push_reason: string | null
 }
 
-const SHARED = `c.id, c.enrollment_id, e.device_id, e.user_key, c.command_uuid, c.request_type, c.body_id, c.state, c.queued_at, c.queued_by, c.not_before, c.expires_at,
+const SHARED = `c.id, c.enrollment_id, e.device_id, e.device_key, e.user_key, c.command_uuid, c.request_type, c.body_id, c.state, c.queued_at, c.queued_by, c.not_before, c.expires_at,
   c.delivered_at, c.deliveries, c.not_now_at, c.not_now_count`
 const OPEN = `select ${SHARED}, null::timestamptz as ended_at, null::text as reason, null::jsonb as error_chain, null::jsonb as fields, null::bytea as sealed_raw
   from commands c join enrollments e on e.id = c.enrollment_id`

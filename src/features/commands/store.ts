@@ -134,29 +134,15 @@ export interface Ended {
   request_type: string
 }
 
-const END_BY_UUID = { name: 'command_end_by_uuid', text: endSql('enrollment_id = $1 and command_uuid = $2', 3) }
-const END_ALL = { name: 'command_end_all', text: endSql('enrollment_id = $1', 2) }
 const END_UNDELIVERED = { name: 'command_end_undelivered', text: endSql(`enrollment_id = $1 and id = $2 and state <> 'delivered'`, 3) }
 const END_ALL_UNDELIVERED = { name: 'command_end_all_undelivered', text: endSql(`enrollment_id = $1 and state <> 'delivered'`, 2) }
 const END_REPLACED = {
   name: 'command_end_replaced',
   text: endSql(`enrollment_id = $1 and replaces_key = $2 and state = 'queued' and deliveries = 0`, 3),
 }
-const END_EXPIRED = { name: 'command_end_expired', text: endSql(`enrollment_id = $1 and expires_at <= now() and state <> 'delivered'`, 2) }
-
 function endValues(work: Work, ending: Ending): unknown[] {
   const json = (value: unknown) => (value === undefined ? null : JSON.stringify(value))
   return [ending.state, work.now, ending.by, ending.reason ?? null, json(ending.errorChain), json(ending.fields), ending.sealedRaw ?? null]
-}
-
-/** Ends the open command of this channel with this CommandUUID; undefined when there is none, and then nothing changed. */
-export async function endByUuid(work: Work, enrollment: EnrollmentId, uuid: string, ending: Ending): Promise<Ended | undefined> {
-  return (await work.tx.rows<Ended>(END_BY_UUID, [enrollment, uuid, ...endValues(work, ending)]))[0]
-}
-
-/** Ends every open command of a channel. */
-export async function endAll(work: Work, enrollment: EnrollmentId, ending: Ending): Promise<Ended[]> {
-  return work.tx.rows<Ended>(END_ALL, [enrollment, ...endValues(work, ending)])
 }
 
 /** Ends one command unless the device has it in hand. */
@@ -172,55 +158,6 @@ export async function endAllUndelivered(work: Work, enrollment: EnrollmentId, en
 /** Ends what a newer command replaces. */
 export async function endReplaced(work: Work, enrollment: EnrollmentId, key: string, ending: Ending): Promise<Ended[]> {
   return work.tx.rows<Ended>(END_REPLACED, [enrollment, key, ...endValues(work, ending)])
-}
-
-/** Ends what has outlived its time. */
-export async function endExpired(work: Work, enrollment: EnrollmentId, ending: Ending): Promise<Ended[]> {
-  return work.tx.rows<Ended>(END_EXPIRED, [enrollment, ...endValues(work, ending)])
-}
-
-const NOT_NOW = {
-  name: 'command_not_now',
-  text: `update commands set state = 'not_now', held = true, not_now_at = $3, not_now_count = not_now_count + 1
-    where enrollment_id = $1 and command_uuid = $2 returning id, not_now_count as count`,
-}
-
-/** The device postponed a command: it keeps its place and is held back until the next Idle. */
-export async function postpone(work: Work, enrollment: EnrollmentId, uuid: string): Promise<{ id: CommandId; count: number } | undefined> {
-  return (await work.tx.rows<{ id: CommandId; count: number }>(NOT_NOW, [enrollment, uuid, work.now]))[0]
-}
-
-const RELEASE = { name: 'command_release', text: 'update commands set held = false where enrollment_id = $1 and held' }
-
-/** A new conversation begins: what was answered NotNow is offered again, at its old place. */
-export async function release(tx: Tx, enrollment: EnrollmentId): Promise<void> {
-  await tx.rows(RELEASE, [enrollment])
-}
-
-export interface Delivery {
-  id: CommandId
-  uuid: string
-  request_type: string
-  body_id: number
-  sealed_body: Buffer
-  deliveries: number
-}
-
-const NEXT = {
-  name: 'command_next',
-  text: `update commands c set state = 'delivered', deliveries = deliveries + 1, delivered_at = coalesce(delivered_at, $2)
-    from command_bodies b
-    where b.id = c.body_id and (c.enrollment_id, c.seq) = (
-      select enrollment_id, seq from commands
-      where enrollment_id = $1 and not held and (not_before is null or not_before <= $2)
-        and (expires_at is null or expires_at > $2 or state = 'delivered')
-      order by seq limit 1)
-    returning c.id, c.command_uuid as uuid, c.request_type, c.body_id, b.sealed_body, c.deliveries`,
-}
-
-/** Hands out the oldest deliverable command. It stays in the queue until it is answered: at least once, in order. */
-export async function deliverNext(work: Work, enrollment: EnrollmentId): Promise<Delivery | undefined> {
-  return (await work.tx.rows<Delivery>(NEXT, [enrollment, work.now]))[0]
 }
 
 const WAITING = {

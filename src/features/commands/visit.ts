@@ -1,5 +1,7 @@
+import type { ChannelAddress } from '../../apple/wire/channel.ts'
 import type { Db } from '../../base/db.ts'
-import type { EnrollmentId } from '../../base/ids.ts'
+import { newId, type CommandId, type EnrollmentId } from '../../base/ids.ts'
+import { retried } from '../../base/work.ts'
 
 /** What one read tells about an Idle poll. */
 export interface Glance {
@@ -25,4 +27,46 @@ const GLANCE = {
 export async function glance(db: Db, certificateSha256: Buffer, deviceKey: string): Promise<Glance | undefined> {
   const [row] = await db.read.rows<{ id: EnrollmentId; known: boolean; waiting: boolean; awaited: boolean }>(GLANCE, [certificateSha256, deviceKey])
   return row && { enrollment: row.id, quiet: row.known && !row.waiting && !row.awaited }
+}
+
+/** What a report says of its command; undefined for Idle. JSON as text. */
+export interface Outcome {
+  outcome: 'not_now' | 'acknowledged' | 'error' | 'format_error'
+  uuid: string
+  errorChain?: string | undefined
+  fields?: string
+  sealedRaw?: Buffer
+}
+
+/** What a visit came to: why it is refused, or what happened and what to hand out. */
+export interface Visit {
+  refusal: string | null
+  enrollment_id: EnrollmentId | null
+  /** The report fitted no open command. */
+  ignored: boolean | null
+  ended_type: string | null
+  left_errand: boolean | null
+  command_id: CommandId | null
+  request_type: string | null
+  body_id: number
+  sealed_body: Buffer
+}
+
+const VISIT = { name: 'device_visit', text: 'select * from device_visit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)' }
+
+const PATIENCE_MINUTES = [15, 60, 360, 1_440] // security-guide 32: 15 min, 1 h, 6 h, then daily
+
+/**
+ * One visit as one statement and one transaction, under the lock of the enrollment row (migrations: device_visit). `telling`
+ * are the RequestTypes whose answers are worth an errand.
+ */
+export async function visit(
+  db: Db, certificateSha256: Buffer, channel: ChannelAddress, o: Outcome | undefined, telling: readonly string[],
+): Promise<Visit> {
+  const [row] = await retried(() => db.read.rows<Visit>(VISIT, [
+    certificateSha256, channel.deviceKey, channel.userKey, o?.outcome ?? null, o?.uuid ?? null, o?.errorChain ?? null, o?.fields ?? null,
+    o?.sealedRaw ?? null, telling, PATIENCE_MINUTES, [newId('evt'), newId('evt')],
+  ]))
+  if (!row) throw new Error('the visit was not answered')
+  return row
 }

@@ -1,11 +1,11 @@
 import type { DeclarativeManagement } from '../../apple/wire/checkin.ts'
 import { EMPTY_SET, encodeItems, encodeTokens } from '../../apple/wire/declarative.ts'
-import { mergeStatus, type StatusReport } from '../../apple/wire/status-report.ts'
+import { mergeStatus, type JsonObject, type StatusReport } from '../../apple/wire/status-report.ts'
 import type { Deps } from '../../base/deps.ts'
 import type { EnrollmentId } from '../../base/ids.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import type { Work } from '../../base/work.ts'
-import { findSpeaker, lockEnrolledChannel } from '../enrollments/index.ts'
+import { enrolledChannel, findSpeaker, type Speaker } from '../enrollments/index.ts'
 import * as store from './store.ts'
 
 /** JSON to answer with, or nothing; and whose channel it was. */
@@ -23,24 +23,30 @@ const MAX_STATUS = 4 * 1024 * 1024
  */
 export async function answerDeclarative(deps: Deps, certificateSha256: Buffer, m: DeclarativeManagement): Promise<DeclarativeAnswer> {
   return deps.work({ kind: 'device', id: m.channel.deviceKey }, async (work) => {
-    const speaker = await findSpeaker(work.tx, certificateSha256, m.channel)
-    const enrollment = await lockEnrolledChannel(work, speaker, m.channel)
-    const body = await respond(work, enrollment, m.request)
+    const speaker = await findSpeaker(work.tx, certificateSha256, m.channel, { declared: mergesStatus(m.request) })
+    const enrollment = await enrolledChannel(work, speaker, m.channel)
+    const body = await respond(work, enrollment, speaker, m.request)
     return { enrollment, ...(body && { answer: { contentType: 'application/json', body } }) }
   })
 }
 
-async function respond(work: Work, enrollment: EnrollmentId, request: DeclarativeManagement['request']): Promise<Buffer | undefined> {
+/** A full report begins anew; every other adds to what is known. */
+function mergesStatus(request: DeclarativeManagement['request']): boolean {
+  return request.endpoint === 'status' && !request.report.full
+}
+
+async function respond(
+  work: Work, enrollment: EnrollmentId, speaker: Speaker, request: DeclarativeManagement['request'],
+): Promise<Buffer | undefined> {
   switch (request.endpoint) {
-    case 'tokens': return encodeTokens(EMPTY_SET, await store.setSince(work.tx, enrollment))
+    case 'tokens': return encodeTokens(EMPTY_SET, speaker.since)
     case 'declaration-items': return encodeItems(EMPTY_SET)
     case 'declaration': throw new DeviceRefused('no_such_declaration', 404)
-    case 'status': return keepStatus(work, enrollment, request.report)
+    case 'status': return keepStatus(work, enrollment, speaker.declared as JsonObject | null, request.report)
   }
 }
 
-async function keepStatus(work: Work, enrollment: EnrollmentId, report: StatusReport): Promise<undefined> {
-  const known = report.full ? {} : await store.findItems(work.tx, enrollment)
+async function keepStatus(work: Work, enrollment: EnrollmentId, known: JsonObject | null, report: StatusReport): Promise<undefined> {
   const items = JSON.stringify(mergeStatus(known ?? {}, report))
   if (items.length > MAX_STATUS) throw new DeviceRefused('status_too_large')
   await store.saveStatus(work, enrollment, { items, errors: JSON.stringify(report.errors), full: report.full })

@@ -5,5 +5,4 @@
  * Apple: https://developer.apple.com/documentation/devicemanagement/declarative-management-checkin
  */
 export { answerDeclarative, type DeclarativeAnswer } from './answer.ts'
-export { forgetStatus } from './store.ts'
 export { declarationStatus } from './tables.ts'

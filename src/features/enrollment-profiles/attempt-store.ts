@@ -75,15 +75,11 @@ export function listAttempts(
   return tx.rows<Attempt>(LIST, [after ?? null, link ?? null, limit])
 }
 
-const MARK = {
-  name: 'enrollment_attempts_mark',
-  text: `update enrollment_attempts set step = $2, enrollment_id = coalesce($3, enrollment_id), updated_at = $4
-    where id = $1 and array_position($5::text[], step) < array_position($5::text[], $2)`,
-}
+const MARK = { name: 'enrollment_attempts_mark', text: 'select mark_attempt($1, $2, $3)' }
 
 /** Moves an attempt forward; one that is further already stays. */
 export async function mark(
-  tx: Tx, id: AttemptId, step: AttemptStep, enrollmentId: EnrollmentId | undefined, now: Date,
+  tx: Tx, id: AttemptId, step: AttemptStep, enrollmentId: EnrollmentId | undefined,
 ): Promise<void> {
-  await tx.rows(MARK, [id, step, enrollmentId ?? null, now, ATTEMPT_STEPS])
+  await tx.rows(MARK, [id, step, enrollmentId ?? null])
 }

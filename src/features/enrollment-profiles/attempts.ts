@@ -12,5 +12,5 @@ export { findAttempt, type Attempt, type AttemptStep } from './attempt-store.ts'
 export async function markStep(
   work: Work, attemptId: AttemptId, step: AttemptStep, enrollmentId?: EnrollmentId,
 ): Promise<void> {
-  await store.mark(work.tx, attemptId, step, enrollmentId, work.now)
+  await store.mark(work.tx, attemptId, step, enrollmentId)
 }

@@ -1,6 +1,4 @@
-import type { DeviceId, EnrollmentId } from '../../base/ids.ts'
-import type { Work } from '../../base/work.ts'
-import { findCurrent, wasEverHere } from './store.ts'
+import type { EnrollmentId } from '../../base/ids.ts'
 import type { Speaker } from './speaker.ts'
 
 /** Where a newcomer with a fresh certificate stands: enrolling at once (perhaps replacing somebody), or held. */
@@ -9,22 +7,23 @@ export interface Place {
   replaces: EnrollmentId | undefined
 }
 
+const HELD: Place = { state: 'pending_approval', replaces: undefined }
+
 /**
  * The takeover rule (security-guide 7). A fresh certificate for a device that is enrolled already passes by itself only when
  * its link was made for that device, or the old identity is revoked, never finished enrolling, or was silent for 30 days.
  * Otherwise the newcomer is held: it gets 200 and nothing else, and the old identity stays valid until an administrator decides.
  */
-export async function findPlace(work: Work, deviceId: DeviceId, speaker: Speaker): Promise<Place> {
-  const current = await findCurrent(work.tx, deviceId)
-  if (!current) return { state: 'identity_issued', replaces: undefined }
-  const passes = speaker.boundDeviceKey !== null || current.revoked || current.silent || current.state === 'identity_issued'
-  return passes ? { state: 'identity_issued', replaces: current.id } : { state: 'pending_approval', replaces: undefined }
+export function findPlace({ known: { present }, boundDeviceKey }: Speaker): Place {
+  if (!present) return { state: 'identity_issued', replaces: undefined }
+  const passes = boundDeviceKey !== null || present.revoked || present.silent || present.state === 'identity_issued'
+  return passes ? { state: 'identity_issued', replaces: present.id } : HELD
 }
 
 /**
  * A certificate of an extra CA opens the door only for a device that was never here. Where anybody enrolled before, it is held, also
  * when that enrollment has ended or is silent: whoever runs the other CA must not be able to take a device over.
  */
-export async function findPlaceOfExtra(work: Work, deviceId: DeviceId): Promise<Place> {
-  return { state: (await wasEverHere(work.tx, deviceId)) ? 'pending_approval' : 'identity_issued', replaces: undefined }
+export function findPlaceOfExtra({ known }: Speaker): Place {
+  return known.deviceId === undefined ? { state: 'identity_issued', replaces: undefined } : HELD
 }

@@ -2,8 +2,7 @@ import type { DeviceId, EnrollmentId } from '../../base/ids.ts'
 import { Problem } from '../../base/problem.ts'
 import type { Work } from '../../base/work.ts'
 import { revokeAllOf } from '../identity/index.ts'
-import { endGeneration } from './checkin.ts'
-import { end, findCurrent, lock, setState } from './store.ts'
+import { end, endChannels, findCurrent, lock, setState } from './store.ts'
 import type { EnrollmentState } from './tables.ts'
 
 const HELD = {
@@ -27,7 +26,10 @@ export async function decide(work: Work, device: DeviceId, decision: 'approve' |
     await work.emit({ type: 'enrollment.rejected', device, enrollment: held.id })
     return { device, state: 'unenrolled' }
   }
-  if (current) await endGeneration(work, current.id)
+  if (current) {
+    await endChannels(work, current.id, 're-enrolled')
+    await revokeAllOf(work, current.id, undefined, 'superseded')
+  }
   const state = held.complete ? 'enrolled' : 'identity_issued'
   await setState(work, held.id, state)
   await work.emit({ type: 'enrollment.approved', device, enrollment: held.id })

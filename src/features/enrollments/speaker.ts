@@ -4,7 +4,7 @@ import type { DeviceId, EnrollmentId } from '../../base/ids.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import type { EnrollmentState } from './tables.ts'
 
-/** Who presents a certificate: what we know of it and of the enrollment it is bound to. */
+/** Who presents a certificate: what we know of it and of the rows it speaks for, which stay locked for the unit of work. */
 export interface Speaker {
   certificateSha256: Buffer
   attemptId: string | null
@@ -15,58 +15,100 @@ export interface Speaker {
   device: Bound | undefined
   /** The user channel named in the message, when there is one. */
   user: { id: EnrollmentId; state: EnrollmentState } | undefined
+  /** Whether we hold a push certificate of the message's topic, and whether we hold any; false when it names none. */
+  topic: { known: boolean; any: boolean }
+  /** Since when the channel that speaks is enrolled. */
+  since: Date
+  /** What that channel reported of itself so far, when it was asked for. */
+  declared: Record<string, unknown> | null
+  /** Before Authenticate: the device of that name, if it was ever here, and the generation that speaks for it now. */
+  known: { deviceId: DeviceId | undefined; present: Present | undefined }
 }
 
 export interface Bound {
   id: EnrollmentId
   deviceId: DeviceId
-  deviceKey: string
   state: EnrollmentState
+  generation: number
   /** Whether this certificate is the one that speaks for the enrollment now; a renewed one is not until it is first used. */
   current: boolean
 }
 
+export interface Present {
+  id: EnrollmentId
+  state: EnrollmentState
+  /** Not seen for 30 days. */
+  silent: boolean
+  /** Its certificate is. */
+  revoked: boolean
+}
+
 interface Row {
+  refusal: string | null
   attempt_id: string | null
   bound_device_key: string | null
   purpose: 'enrollment' | 'renewal'
-  revoked: boolean
-  id: EnrollmentId | null
+  enrollment_id: EnrollmentId | null
   device_id: DeviceId
-  device_key: string
   state: EnrollmentState
-  current: boolean
+  generation: number
+  is_current: boolean
   user_id: EnrollmentId | null
   user_state: EnrollmentState
+  since: Date
+  declared: Record<string, unknown> | null
+  topic_known: boolean | null
+  any_topic: boolean | null
+  known_device_id: DeviceId | null
+  present_id: EnrollmentId | null
+  present_state: EnrollmentState
+  present_silent: boolean
+  present_revoked: boolean
 }
 
 const WHO = {
-  name: 'speaker',
-  text: `select c.attempt_id, c.device_key as bound_device_key, c.purpose, c.revoked_at is not null as revoked,
-      e.id, e.device_id, e.device_key, e.state, e.certificate_sha256 = c.sha256 as current, u.id as user_id, u.state as user_state
-    from certificates c
-    left join enrollments e on e.id = c.enrollment_id
-    left join enrollments u on u.parent_id = e.id and u.user_key = $2 and u.channel = 'user'
-    where c.sha256 = $1`,
+  name: 'device_speaker',
+  text: `select s.*, case when $5 then declared_items(coalesce(s.user_id, s.enrollment_id)) end as declared
+    from device_speaker($1, $2, $3, $4) s`,
+}
+
+/** What else to tell of the speaker in the same statement. */
+export interface AlsoAsked {
+  topic?: string | undefined
+  declared?: boolean
 }
 
 /**
- * Finds who presents this certificate and whether the message speaks for that device: the binding is the SHA-256 of the
- * certificate, never a name in it. Throws DeviceRefused for an unknown or revoked certificate, or another device's identifiers.
+ * Finds who presents this certificate and whether the message speaks for that device, and locks what it speaks for (one
+ * statement, migrations: device_speaker). The binding is the SHA-256 of the certificate, never a name in it. Throws
+ * DeviceRefused for an unknown or revoked certificate, or another device's identifiers.
  */
-export async function findSpeaker(tx: Tx, certificateSha256: Buffer, channel: ChannelAddress): Promise<Speaker> {
-  const [row] = await tx.rows<Row>(WHO, [certificateSha256, channel.userKey])
-  if (!row) throw new DeviceRefused('unknown_certificate')
-  if (row.revoked) throw new DeviceRefused('revoked')
-  if (row.id !== null && row.device_key !== channel.deviceKey) throw new DeviceRefused('cert_enrollment_mismatch')
+export async function findSpeaker(tx: Tx, certificateSha256: Buffer, channel: ChannelAddress, also: AlsoAsked = {}): Promise<Speaker> {
+  const [row] = await tx.rows<Row>(WHO, [certificateSha256, channel.deviceKey, channel.userKey, also.topic ?? null, also.declared ?? false])
+  if (!row) throw new Error('nobody told who speaks')
+  if (row.refusal !== null) throw new DeviceRefused(row.refusal)
   return {
     certificateSha256,
     attemptId: row.attempt_id,
     boundDeviceKey: row.bound_device_key,
     purpose: row.purpose,
-    device: row.id === null ? undefined : { id: row.id, deviceId: row.device_id, deviceKey: row.device_key, state: row.state, current: row.current },
-    user: row.user_id === null || channel.channel === 'device' ? undefined : { id: row.user_id, state: row.user_state },
+    device: boundOf(row),
+    user: row.user_id === null ? undefined : { id: row.user_id, state: row.user_state },
+    since: row.since,
+    declared: row.declared,
+    topic: { known: row.topic_known ?? false, any: row.any_topic ?? false },
+    known: { deviceId: row.known_device_id ?? undefined, present: presentOf(row) },
   }
+}
+
+function boundOf(row: Row): Bound | undefined {
+  if (row.enrollment_id === null) return undefined
+  return { id: row.enrollment_id, deviceId: row.device_id, state: row.state, generation: row.generation, current: row.is_current }
+}
+
+function presentOf(row: Row): Present | undefined {
+  if (row.present_id === null) return undefined
+  return { id: row.present_id, state: row.present_state, silent: row.present_silent, revoked: row.present_revoked }
 }
 
 /** The speaker's bound device channel; throws DeviceRefused when the certificate has not said Authenticate yet. */

@@ -5,10 +5,8 @@ import { platformOf } from '../enrollments/index.ts'
 /** Commands whose answers tell about the device itself, and the key of the answer that holds it. */
 const TELLING: Record<string, string> = { DeviceInformation: 'QueryResponses', SecurityInfo: 'SecurityInfo' }
 
-/** Whether the answer of this RequestType is worth an errand. */
-export function isTelling(requestType: string): boolean {
-  return requestType in TELLING
-}
+/** The RequestTypes whose answers are worth an errand. */
+export const TELLING_TYPES: readonly string[] = Object.keys(TELLING)
 
 const ANSWER = {
   name: 'inventory_answer',

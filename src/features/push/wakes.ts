@@ -1,16 +1,14 @@
 import type { Tx } from '../../base/db.ts'
 import type { EnrollmentId } from '../../base/ids.ts'
+import { PUSH_NUDGE } from '../../base/nudge.ts'
 import type { Work } from '../../base/work.ts'
-
-/** The channel on which a new wake nudges the senders of all processes; a lost nudge costs a second. */
-export const NUDGE = 'bramley_push'
 
 const WAKE = {
   name: 'wake_upsert',
   text: `insert into push_wakes (enrollment_id, due_at) select id, $2 from unnest($1::bigint[]) as id order by id
     on conflict (enrollment_id) do update set due_at = least(push_wakes.due_at, excluded.due_at), attempt = 0, ticket = null, leased_until = null`,
 }
-const NOTIFY = { name: 'wake_notify', text: `select pg_notify('${NUDGE}', '')` }
+const NOTIFY = { name: 'wake_notify', text: `select pg_notify('${PUSH_NUDGE}', '')` }
 
 /** We wish these devices to visit now (or at `at`): one row each, however many commands wait. Drops any sender's ticket, so that a wish made while its push is in flight is not lost. */
 export async function wake(work: Work, enrollments: EnrollmentId[], at = work.now): Promise<void> {
