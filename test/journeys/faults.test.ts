@@ -178,7 +178,8 @@ describe.each(KILLS)('when %s is killed', (what) => {
     const report = () => device.report({ Status: 'Acknowledged', CommandUUID: first.command_uuid, ProfileList: [] })
     const status = await killWhileWaiting(what, { sql: 'lock table command_results in access exclusive mode' }, report)
     expect(status).not.toBe(200)
-    expect((await commandsOf(device.udid))[0]).toMatchObject({ id: first.id, state: 'delivered' })
+    // A report is one statement: PostgreSQL may finish it for a server that is gone, but never half of it.
+    expect(what === 'postgres' ? ['delivered'] : ['delivered', 'acknowledged']).toContain((await commandsOf(device.udid))[0]?.state)
     const again = await report()
     expect([again.status, again.body.toString().includes(second.json<{ command_uuid: string }>().command_uuid)]).toEqual([200, true])
     expect((await commandsOf(device.udid)).map(({ state }) => state)).toEqual(['acknowledged', 'delivered'])
