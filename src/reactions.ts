@@ -1,6 +1,7 @@
 import type { Deps } from './base/deps.ts'
 import type { Event } from './base/events.ts'
 import type { AttemptId, EnrollmentId } from './base/ids.ts'
+import type { Errand } from './base/jobs.ts'
 import type { Work } from './base/work.ts'
 import { recordEvent, recordEvents } from './features/audit/index.ts'
 import { markStep } from './features/enrollment-profiles/index.ts'
@@ -41,7 +42,11 @@ async function stepOf(work: Work, enrollment: EnrollmentId, step: 'enrolled' | '
   for (const row of await work.tx.rows<{ id: AttemptId }>(ATTEMPT_OF, [enrollment])) await markStep(work, row.id, step)
 }
 
-/** How each kind of errand is run. */
-export function errandRunners(deps: Deps, learn: (deps: Deps, commandId: string) => Promise<void>) {
-  return { learn: (errand: { payload: Record<string, unknown> }) => learn(deps, String(errand.payload['command'])) }
+/** How each kind of errand is run: one by one, and many at once. */
+export function errandRunners(deps: Deps, learn: (deps: Deps, commandIds: string[]) => Promise<void>) {
+  const commandOf = (errand: Errand) => String(errand.payload['command'])
+  return {
+    one: { learn: (errand: Errand) => learn(deps, [commandOf(errand)]) },
+    many: { learn: (errands: Errand[]) => learn(deps, errands.map(commandOf)) },
+  }
 }

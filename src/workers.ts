@@ -16,7 +16,7 @@ export function startWorkers(deps: Deps, clients: Clients): { stop(): Promise<vo
   const runners = errandRunners(deps, learn)
   const loops = {
     push: startLoop('push', deps.log, SECOND, async (stopping) => (await sendDue(deps, clients, stopping)) > 0),
-    errands: startLoop('errands', deps.log, 2 * SECOND, async () => (await runErrands(deps.db, deps.log, runners)) > 0),
+    errands: startLoop('errands', deps.log, 2 * SECOND, async () => (await runErrands(deps.db, deps.log, runners.one, runners.many)) > 0),
     expiry: startLoop('expiry', deps.log, MINUTE, async () => (await expireDue(deps)) >= 200),
     sweep: startLoop('sweep', deps.log, 10 * MINUTE, async () => {
       await sweepSilent(deps.db.read)

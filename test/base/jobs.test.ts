@@ -48,6 +48,25 @@ function held() {
   return { runner, begun, end: (error?: Error) => end(error) }
 }
 
+describe('errands of one kind', () => {
+  it('are run together when there is a way to, and one by one when that fails: the odd one alone stays', async () => {
+    for (const key of ['good', 'odd', 'fine']) await leave(key, { key })
+    const seen: unknown[] = []
+    const one: ErrandRunner = async ({ payload }) => {
+      if (payload['key'] === 'odd') throw new Error('odd')
+      seen.push(payload['key'])
+    }
+    const together = (errands: { payload: Record<string, unknown> }[]) => Promise.all(errands.map(one as never)).then(() => undefined)
+    await runErrands(a.db, a.log, { learn: one }, { learn: async (errands) => together(errands.toReversed()) })
+    expect((await rows()).map((row) => row['key'])).toEqual(['odd'])
+    await makeDue()
+    await leave('later', { key: 'later' })
+    const at = seen.length
+    expect(await runErrands(a.db, a.log, { learn: failing }, { learn: async (errands) => void seen.push(errands.length) })).toBe(2)
+    expect([seen.slice(at), await rows()]).toEqual([[2], []])
+  })
+})
+
 describe('an errand', () => {
   it('is run once, with what it was left with, and is gone then', async () => {
     await leave('one', { command: 'cmd_1' })

@@ -7,7 +7,7 @@ import { tapStatements, type StatementTap } from '../support/statement-tap.ts'
 
 // What the loops of the background ask now and then, whatever devices do.
 const BACKGROUND = new Set([
-  'push_certificates_usable', 'wake_claim', 'wake_settle', 'push_insert', 'job_claim', 'job_done', 'inventory_answer', 'inventory_learn', 'event_insert',
+  'push_certificates_usable', 'wake_claim', 'wake_settle', 'push_insert', 'job_claim', 'job_done', 'inventory_answers', 'inventory_learn', 'event_insert', 'event_insert_all',
   'commands_expiry_due', 'sightings_flush', 'nudge', 'wake_sweep', 'answers_forget',
 ])
 let tap: StatementTap
