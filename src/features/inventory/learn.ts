@@ -13,7 +13,7 @@ export function isTelling(requestType: string): boolean {
 const ANSWER = {
   name: 'inventory_answer',
   text: `select r.request_type, r.fields, r.ended_at, e.device_id from command_results r join enrollments e on e.id = r.enrollment_id
-    where r.id = $1 and r.state = 'acknowledged'`,
+    where r.id = $1 and r.state = 'acknowledged' and e.channel = 'device'`,
 }
 
 const LEARN = {
@@ -27,7 +27,8 @@ const LEARN = {
 
 /**
  * Learns from one answer: the newest facts by Apple's names, and the columns that lists show. Runs as an errand, so that an
- * odd answer can never roll back its own acknowledgement; running it twice changes nothing.
+ * odd answer can never roll back its own acknowledgement; running it twice changes nothing. What a device answers on the
+ * channel of a user is how it looks to that user (accounts, settings), so it stays with its command.
  */
 export async function learn(deps: Deps, commandId: string): Promise<void> {
   const [answer] = await deps.db.read.rows<{ request_type: string; fields: Record<string, unknown> | null; ended_at: Date; device_id: DeviceId }>(
