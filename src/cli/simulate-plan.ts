@@ -3,7 +3,15 @@ import { existsSync, readFileSync } from 'node:fs'
 import { durationMs } from '../base/duration.ts'
 import { parseListen } from '../base/listen-address.ts'
 import { Problem } from '../base/problem.ts'
-import { BEHAVIOUR_FORMS, modelsOf, parseBehaviour, type Behaviour, type FleetOptions } from '../simulator/index.ts'
+import {
+  BEHAVIOUR_FORMS, DEVICE_KINDS, parseBehaviour, type Behaviour, type DeviceKind, type FleetOptions,
+} from '../simulator/index.ts'
+
+/** So many devices of one kind; without a number as many as `--count` says. */
+export interface PlatformWish {
+  kind: DeviceKind
+  count?: number
+}
 
 /** What stands on the command line, each value already read. */
 export interface SimulateOptions {
@@ -15,7 +23,7 @@ export interface SimulateOptions {
   apnsCa?: string
   behaviour?: Behaviour
   supervised?: boolean
-  platform: 'iphone' | 'ipad'
+  platform: PlatformWish[]
   for?: number
   untilCommands?: number
   timeout?: number
@@ -32,6 +40,9 @@ export interface SimulatePlan {
   warnings: string[]
 }
 
+/** So often a Shared iPad changes hands. */
+const SHIFT_MS = 60_000
+
 const DEFAULT_URL = 'https://localhost:8443'
 /** Where a server that was started in this folder leaves its roots. */
 export const DEFAULT_CA = './data/tls/ca.pem'
@@ -43,15 +54,17 @@ export const DEFAULT_APNS_CA = './data/simulator/apns/ca.pem'
  */
 export function planSimulation(o: SimulateOptions): SimulatePlan {
   const apnsCa = readPem(o.apnsCa, DEFAULT_APNS_CA)
+  const kinds = o.platform.flatMap(({ kind, count = o.count }) => Array.from({ length: count }, () => kind))
   return {
     fleet: {
       ...placeOf(o),
-      count: o.count,
+      count: kinds.length,
+      kinds,
+      shiftMs: SHIFT_MS,
       ca: readPem(o.caFile, DEFAULT_CA),
       apns: apnsCa === undefined ? undefined : { ...o.apns, ca: apnsCa },
       behaviour: o.behaviour,
       supervised: o.supervised,
-      models: modelsOf(o.platform),
     },
     end: { afterMs: o.for, afterCommands: o.untilCommands, timeoutMs: o.timeout },
     warnings: apnsCa === undefined
@@ -77,6 +90,16 @@ export function parseCount(text: string): number {
   const count = /^\d{1,6}$/.test(text) ? Number(text) : 0
   if (count < 1) throw new InvalidArgumentError('It must be a whole number from 1 to 999999.')
   return count
+}
+
+/** Reads `iphone`, `mac:2`, `iphone:3,appletv`. */
+export function parsePlatforms(text: string): PlatformWish[] {
+  return text.split(',').map((part) => {
+    const [name, number, ...rest] = part.trim().split(':')
+    const kind = DEVICE_KINDS.find((known) => known === name)
+    if (!kind || rest.length > 0) throw new InvalidArgumentError(`It must be one of ${DEVICE_KINDS.join(', ')}, or several as in iphone:3,mac:2.`)
+    return number === undefined ? { kind } : { kind, count: parseCount(number) }
+  })
 }
 
 /** Reads `host:port`. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { startFleet, type FleetEvent, type SimulatedDevice } from '../simulator/index.ts'
+import { startFleet, systemTitle, type FleetEvent, type SimulatedDevice } from '../simulator/index.ts'
 import type { SimulatePlan } from './simulate-plan.ts'
 
 /** Where lines go: what happens to stdout, what somebody should know to stderr. */
@@ -60,7 +60,7 @@ const STATUSES: Record<string, string> = {
 function tell(event: FleetEvent, { say, warn }: Voice): void {
   switch (event.kind) {
     case 'enrolled': return say(`✔ ${serialOf(event)} enrolled (${describe(event.device)})`)
-    case 'command': return say(`→ ${serialOf(event)} ${event.requestType} ${STATUSES[event.status] ?? event.status}`)
+    case 'command': return say(`→ ${channelOf(event)} ${event.requestType} ${STATUSES[event.status] ?? event.status}`)
     case 'failed': return undefined
     case 'trouble': return warn(`✖ ${serialOf(event)}: ${messageOf(event.error)}`)
   }
@@ -70,8 +70,15 @@ function serialOf({ device }: { device: SimulatedDevice }): string {
   return device.hardware.serialNumber
 }
 
-function describe({ hardware: { model } }: SimulatedDevice): string {
-  return `${model.modelName}, ${model.platform === 'ipad' ? 'iPadOS' : 'iOS'} ${model.osVersion}`
+/** The serial number, and for the channel of a user also whose. */
+function channelOf(event: Extract<FleetEvent, { kind: 'command' }>): string {
+  return event.user === undefined ? serialOf(event) : `${serialOf(event)} (${event.user})`
+}
+
+function describe({ hardware: { model }, state, users }: SimulatedDevice): string {
+  const shared = state.sharedIpad ? 'Shared ' : ''
+  const people = users.length === 0 ? '' : `; ${users.map(({ user: { user } }) => user.shortName).join(', ')}`
+  return `${shared}${model.modelName}, ${systemTitle(model.platform)} ${model.osVersion}${people}`
 }
 
 function messageOf(error: unknown): string {

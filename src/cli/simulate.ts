@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander'
-import { BEHAVIOUR_FORMS } from '../simulator/index.ts'
+import { BEHAVIOUR_FORMS, DEVICE_KINDS } from '../simulator/index.ts'
 import {
-  DEFAULT_APNS_CA, DEFAULT_CA, parseAddress, parseBehaviourOption, parseCount, parseDuration, parseServerUrl,
-  planSimulation, type SimulateOptions,
+  DEFAULT_APNS_CA, DEFAULT_CA, parseAddress, parseBehaviourOption, parseCount, parseDuration, parsePlatforms,
+  parseServerUrl, planSimulation, type SimulateOptions,
 } from './simulate-plan.ts'
 import { runSimulation } from './simulate-run.ts'
 
@@ -14,12 +14,15 @@ const DEFAULT_APNS = '127.0.0.1:2197'
  */
 export function simulateCommand(): Command {
   return new Command('simulate')
-    .description('Enroll simulated iPhones through an enrollment link, and play them until Ctrl-C.')
+    .description('Enroll simulated devices through an enrollment link, and play them until Ctrl-C.')
     .requiredOption('--link <token or code>', 'the enrollment link: its token, its typed code, or its whole address')
     .option('--url <url>', 'the server; https://localhost:8443 unless the link says otherwise', parseServerUrl)
-    .option('--count <number>', 'how many devices', parseCount, 1)
-    .addOption(new Option('--platform <platform>', 'what they are').choices(['iphone', 'ipad']).default('iphone'))
-    .option('--supervised', 'they are supervised')
+    .option('--count <number>', 'how many devices, of each platform without a number of its own', parseCount, 1)
+    .addOption(
+      new Option('--platform <platforms>', `what they are: ${DEVICE_KINDS.join(', ')}; several as in iphone:3,mac:2`)
+        .argParser(parsePlatforms).default(parsePlatforms('iphone'), 'iphone'),
+    )
+    .option('--supervised', 'they are supervised; Macs and Shared iPads always are')
     .option('--behaviour <behaviour>', `how they behave: ${BEHAVIOUR_FORMS.join(', ')}`, parseBehaviourOption)
     .option('--ca-file <file>', `a CA certificate (PEM) to trust besides the public ones; ${DEFAULT_CA} when it exists`)
     .addOption(

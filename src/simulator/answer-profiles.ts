@@ -3,26 +3,30 @@ import { WireError } from '../apple/wire/error.ts'
 import type { EncodableDict } from '../apple/wire/plist-writer.ts'
 import { readCertificate } from '../apple/wire/x509.ts'
 import { acknowledged, badFormat, failed, stringOf, type Answer, type AnswerFunction } from './answer.ts'
-import { rightsOf, type DeviceMemory } from './device-memory.ts'
+import { rightsOf, type DeviceMemory, type UserChannel } from './device-memory.ts'
 import { errorItem, malformedRequest } from './error-chain.ts'
 import {
   hasMdmPayload, ProfileRefused, readProfile, type InstalledPayload, type InstalledProfile,
 } from './installed-profile.ts'
 
 /** Every profile, the enrollment profile first; with `ManagedOnly` those that MDM installed. */
-export const profileList: AnswerFunction = ({ state }, command) => {
-  const listed = command['ManagedOnly'] === true ? state.profiles.filter((profile) => profile.managed) : state.profiles
+export const profileList: AnswerFunction = ({ state }, command, _now, user) => {
+  const { profiles } = user ?? state
+  const listed = command['ManagedOnly'] === true ? profiles.filter((profile) => profile.managed) : profiles
   return acknowledged({ ProfileList: listed.map(profileEntry) })
 }
 
-/** Installs, or replaces the one with the same identifier. A profile with MDM updates the enrollment. */
-export const installProfile: AnswerFunction = (phone, command) => {
+/**
+ * Installs, or replaces the one with the same identifier; from the channel of a user, in that user's scope. A profile with
+ * MDM updates the enrollment.
+ */
+export const installProfile: AnswerFunction = (phone, command, _now, user) => {
   const payload = command['Payload']
   if (!Buffer.isBuffer(payload)) return badFormat(malformedRequest('InstallProfile', 'Payload'))
   try {
     const { installed, xml } = readProfile(payload, phone.enrollment.identity)
-    if (hasMdmPayload(installed)) return updateEnrollment(phone, xml)
-    putProfile(phone, installed)
+    if (hasMdmPayload(installed)) return user ? failed(notForUsers()) : updateEnrollment(phone, xml)
+    putProfile(user ?? phone.state, installed)
     return acknowledged()
   } catch (error) {
     if (error instanceof ProfileRefused) return failed(...error.errorChain)
@@ -31,11 +35,12 @@ export const installProfile: AnswerFunction = (phone, command) => {
 }
 
 /** Removes what MDM installed; asked for the enrollment profile itself, the device leaves. */
-export const removeProfile: AnswerFunction = ({ state, enrollment }, command) => {
+export const removeProfile: AnswerFunction = ({ state, enrollment }, command, _now, user) => {
   const identifier = stringOf(command['Identifier'])
   if (identifier === undefined) return badFormat(malformedRequest('RemoveProfile', 'Identifier'))
-  if (identifier === enrollment.profile.identifier) return acknowledged(undefined, { kind: 'unenroll' })
-  const found = state.profiles.find((profile) => profile.identifier === identifier)
+  if (!user && identifier === enrollment.profile.identifier) return acknowledged(undefined, { kind: 'unenroll' })
+  const scope = user ?? state
+  const found = scope.profiles.find((profile) => profile.identifier === identifier)
   if (!found) {
     return failed(
       errorItem('MCMDMErrorDomain', 12075, `The profile “${identifier}” is not installed.`),
@@ -45,7 +50,7 @@ export const removeProfile: AnswerFunction = ({ state, enrollment }, command) =>
   if (!found.managed) {
     return failed(errorItem('MCMDMErrorDomain', 12013, `The profile “${identifier}” is not managed.`))
   }
-  state.profiles = state.profiles.filter((profile) => profile !== found)
+  scope.profiles = scope.profiles.filter((profile) => profile !== found)
   return acknowledged()
 }
 
@@ -61,10 +66,14 @@ export const certificateList: AnswerFunction = ({ enrollment }) => {
 }
 
 /** Replaces the profile with the same identifier, in its place, or adds this one. */
-export function putProfile({ state }: DeviceMemory, installed: InstalledProfile): void {
-  const at = state.profiles.findIndex((profile) => profile.identifier === installed.identifier)
-  if (at >= 0) state.profiles[at] = installed
-  else state.profiles.push(installed)
+export function putProfile({ profiles }: Pick<UserChannel, 'profiles'>, installed: InstalledProfile): void {
+  const at = profiles.findIndex((profile) => profile.identifier === installed.identifier)
+  if (at >= 0) profiles[at] = installed
+  else profiles.push(installed)
+}
+
+function notForUsers() {
+  return errorItem('MCMDMErrorDomain', 12012, 'The MDM payload belongs to the device, not to a user.')
 }
 
 // Apple, MDM payload: an update may change neither topic nor URLs, and rights may only shrink.

@@ -1,16 +1,17 @@
 import type { EncodableDict } from '../apple/wire/plist-writer.ts'
 import type { PlistDict, PlistValue } from '../apple/wire/plist.ts'
-import type { DeviceMemory } from './device-memory.ts'
+import type { DeviceMemory, UserChannel } from './device-memory.ts'
 import type { ErrorItem } from './error-chain.ts'
 
 /**
  * What follows from a command besides its report. `update_enrollment` comes before the report (a new identity may
- * fail), the others after it.
+ * fail), and so does `log_out` of whoever uses a Shared iPad; the others come after it.
  */
 export type Consequence =
   | { kind: 'erase' }
   | { kind: 'unenroll' }
   | { kind: 'power_off' }
+  | { kind: 'log_out' }
   | { kind: 'update_enrollment'; profileXml: Buffer }
 
 /** What a device reports about one command; `fields` stand at the top level of the report. */
@@ -23,9 +24,9 @@ export interface Answer {
 
 /**
  * Carries out one command: changes `phone.state` as the command says and gives the answer. `command` is the inner
- * dict.
+ * dict. On the channel of a user, `user` is whose.
  */
-export type AnswerFunction = (phone: DeviceMemory, command: PlistDict, now: Date) => Answer
+export type AnswerFunction = (phone: DeviceMemory, command: PlistDict, now: Date, user?: UserChannel) => Answer
 
 export function acknowledged(fields?: EncodableDict, consequence?: Consequence): Answer {
   return { status: 'Acknowledged', ...(fields && { fields }), ...(consequence && { consequence }) }

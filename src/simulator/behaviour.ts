@@ -1,3 +1,5 @@
+import type { Platform } from './models.ts'
+
 /**
  * How a device behaves, changeable at run time: it answers; it cannot be reached; it hears pushes and does not
  * come; it says NotNow so many times, or until somebody unlocks it, where iOS may say so; it fails a share (0 to 1)
@@ -20,10 +22,17 @@ const NEVER_NOT_NOW = new Set([
   'ProfileList', 'ProvisioningProfileList', 'Restrictions',
 ])
 
+/** The same for Macs, which put off in Power Nap or while the keychain of a user is locked. */
+const NEVER_NOT_NOW_ON_MAC = new Set([
+  'ActivationLockBypassCode', 'ClearActivationLockBypassCode', 'DeleteUser', 'DeviceLock', 'EraseDevice', 'RestartDevice',
+  'ShutDownDevice', 'UnlockUserAccount', 'UserList',
+])
+
 /** Whether the device puts this command off now. */
-export function putsOff(behaviour: Behaviour, requestType: string): boolean {
+export function putsOff(behaviour: Behaviour, requestType: string, platform: Platform = 'iphone'): boolean {
   if (typeof behaviour === 'string' || !('notNow' in behaviour)) return false
-  return (behaviour.notNow === 'until_unlocked' || behaviour.notNow > 0) && !NEVER_NOT_NOW.has(requestType)
+  const never = platform === 'mac' ? NEVER_NOT_NOW_ON_MAC : NEVER_NOT_NOW
+  return (behaviour.notNow === 'until_unlocked' || behaviour.notNow > 0) && !never.has(requestType)
 }
 
 /** The behaviour after one NotNow: counted down, and at the end answering. */

@@ -4,15 +4,16 @@ import { putProfile } from './answer-profiles.ts'
 import type { DeviceLink } from './device-link.ts'
 import type { DeviceMemory, Enrollment } from './device-memory.ts'
 import { EnrollmentRefused, type EnrollmentStep } from './enrollment-refused.ts'
+import { givesUnlockToken } from './enrollment-terms.ts'
 import { readProfile } from './installed-profile.ts'
-import { authenticateMessage, CHECKIN_TYPE, checkOutMessage, givesUnlockToken, tokenUpdateMessage } from './messages.ts'
+import { authenticateMessage, CHECKIN_TYPE, checkOutMessage, tokenUpdateMessage } from './messages.ts'
 import { makeKey, obtainIdentity, renewIdentity } from './scep-identity.ts'
 
 const UNLOCK_TOKEN_BYTES = 1_024
 
 /** Begins an enrollment, or begins it anew: Authenticate, then TokenUpdate. Throws EnrollmentRefused. */
 export async function checkIn(memory: DeviceMemory, link: DeviceLink): Promise<void> {
-  await accepted(link, 'authenticate', authenticateMessage(memory.hardware, memory.enrollment.profile))
+  await accepted(link, 'authenticate', authenticateMessage(memory))
   await updateToken(memory, link, { unlockToken: true })
 }
 
@@ -28,11 +29,17 @@ export async function sayCheckOut(memory: DeviceMemory, link: DeviceLink): Promi
 }
 
 /** What a device makes up anew for each enrollment. */
-export function freshSecrets(profile: EnrollmentProfile): Pick<Enrollment, 'pushMagic' | 'unlockToken'> {
+export function freshSecrets(
+  { hardware, state }: Pick<DeviceMemory, 'hardware' | 'state'>, profile: EnrollmentProfile,
+): Pick<Enrollment, 'pushMagic' | 'unlockToken'> {
   return {
-    pushMagic: randomUUID().toUpperCase(),
-    ...(givesUnlockToken(profile) && { unlockToken: randomBytes(UNLOCK_TOKEN_BYTES) }),
+    pushMagic: freshMagic(),
+    ...(givesUnlockToken(hardware, state, profile) && { unlockToken: randomBytes(UNLOCK_TOKEN_BYTES) }),
   }
+}
+
+export function freshMagic(): string {
+  return randomUUID().toUpperCase()
 }
 
 /** A new identity, asked for with the old one. Throws EnrollmentRefused. */
@@ -59,7 +66,7 @@ export async function adoptProfile(
 
 /** Lists the enrollment profile among the installed ones. */
 export function rememberProfile(memory: DeviceMemory): void {
-  putProfile(memory, readProfile(memory.enrollment.profileXml, memory.enrollment.identity, false).installed)
+  putProfile(memory.state, readProfile(memory.enrollment.profileXml, memory.enrollment.identity, false).installed)
 }
 
 async function accepted(link: DeviceLink, step: EnrollmentStep, message: Buffer): Promise<void> {

@@ -6,14 +6,15 @@ import { failed, stringOf, type Answer } from './answer.ts'
 import { answerCommand } from './answers.ts'
 import { afterNotNow, delayOf, errorRateOf, putsOff, type Behaviour } from './behaviour.ts'
 import type { DeviceLink } from './device-link.ts'
-import type { DeviceMemory, Executed } from './device-memory.ts'
+import type { Channel, DeviceMemory, Executed, UserChannel } from './device-memory.ts'
 import { errorItem } from './error-chain.ts'
 import type { HttpAnswer } from './https-client.ts'
 import { idleMessage, REPORT_TYPE, reportMessage } from './messages.ts'
 
-/** The device as its conversations see it. */
+/** The device as its conversations see it, on its own channel or, with `user`, on that of one of its users. */
 export interface Conversant {
   readonly memory: DeviceMemory
+  readonly user?: UserChannel | undefined
   readonly link: DeviceLink
   readonly signal: AbortSignal
   behaviour: Behaviour
@@ -24,9 +25,12 @@ export interface Conversant {
   confirmed(executed: Executed): void
   /** Takes over a newer enrollment profile, a new identity included. */
   updateEnrollment(profileXml: Buffer): Promise<void>
-  /** What a command did to the device itself, after its report. */
-  suffer(what: 'erase' | 'unenroll' | 'power_off' | 'removed_by_server'): Promise<void>
+  /** What a command did to the device itself. */
+  suffer(what: Fate): Promise<void>
 }
+
+/** What can become of a device. */
+export type Fate = 'erase' | 'unenroll' | 'power_off' | 'log_out' | 'removed_by_server'
 
 /** A command as it was handed out. */
 export interface HandedOut {
@@ -64,7 +68,8 @@ export async function converse(device: Conversant, always?: Answer['status']): P
   const { memory } = device
   const done: Executed[] = []
   const putOff = new Set<string>()
-  let handed = await (memory.enrollment.pendingReport ? sendReport(device) : say(device, idleMessage(memory)))
+  const channel = channelOf(device)
+  let handed = await (channel.pendingReport ? sendReport(device) : say(device, idleMessage(memory, device.user?.user)))
   while (handed && memory.phase === 'enrolled') {
     if (putOff.has(handed.commandUuid)) throw new ServerMisbehaved('a command came again right after NotNow')
     const answer = always ? forced(always) : await execute(device, handed)
@@ -72,7 +77,7 @@ export async function converse(device: Conversant, always?: Answer['status']): P
     const executed = { commandUuid, requestType, status: answer.status, at: device.now() }
     if (answer.status === 'NotNow') putOff.add(commandUuid)
     done.push(executed)
-    memory.enrollment.pendingReport = { body: reportMessage(memory, commandUuid, answer), executed }
+    channel.pendingReport = { body: reportMessage(memory, commandUuid, answer, device.user?.user), executed }
     handed = await conclude(device, answer)
   }
   return done
@@ -94,6 +99,10 @@ export function removesDevice({ status, body }: HttpAnswer): boolean {
   return status === 401 || (status === 403 && body.includes('com.apple.unrecognized.device'))
 }
 
+function channelOf({ memory, user }: Conversant): Channel {
+  return user ?? memory.enrollment
+}
+
 async function say(device: Conversant, body: Buffer): Promise<HandedOut | undefined> {
   const answer = await device.link.deliver(body, REPORT_TYPE)
   if (removesDevice(answer)) await device.suffer('removed_by_server')
@@ -101,11 +110,11 @@ async function say(device: Conversant, body: Buffer): Promise<HandedOut | undefi
 }
 
 async function sendReport(device: Conversant): Promise<HandedOut | undefined> {
-  const { enrollment } = device.memory
-  const pending = enrollment.pendingReport
+  const channel = channelOf(device)
+  const pending = channel.pendingReport
   if (!pending) return undefined
   const next = await say(device, pending.body)
-  delete enrollment.pendingReport
+  delete channel.pendingReport
   device.confirmed(pending.executed)
   return next
 }
@@ -114,12 +123,12 @@ async function execute(device: Conversant, { requestType, command }: HandedOut):
   const { behaviour } = device
   const pause = delayOf(behaviour)
   if (pause > 0) await delay(pause, undefined, { signal: device.signal })
-  if (putsOff(behaviour, requestType)) {
+  if (putsOff(behaviour, requestType, device.memory.hardware.model.platform)) {
     device.behaviour = afterNotNow(behaviour)
     return { status: 'NotNow' }
   }
   if (device.random() < errorRateOf(behaviour)) return forced('Error')
-  const answer = answerCommand(device.memory, command, device.now())
+  const answer = answerCommand(device.memory, command, device.now(), device.user)
   const { consequence } = answer
   return consequence?.kind === 'update_enrollment' ? update(device, answer, consequence.profileXml) : answer
 }
@@ -140,11 +149,12 @@ async function update(device: Conversant, answer: Answer, profileXml: Buffer): P
 
 /** Reports, and lets happen what the command did to the device itself. */
 async function conclude(device: Conversant, { consequence }: Answer): Promise<HandedOut | undefined> {
-  if (!consequence || consequence.kind === 'update_enrollment') return sendReport(device)
+  if (consequence?.kind === 'log_out') await device.suffer('log_out')
+  if (!consequence || consequence.kind === 'update_enrollment' || consequence.kind === 'log_out') return sendReport(device)
   // Said once: a device that is gone repeats nothing.
-  const { enrollment } = device.memory
-  const pending = enrollment.pendingReport
-  delete enrollment.pendingReport
+  const channel = channelOf(device)
+  const pending = channel.pendingReport
+  delete channel.pendingReport
   if (pending) {
     const answer = await device.link.put(pending.body, REPORT_TYPE).catch(() => undefined)
     if (answer?.status === 200) device.confirmed(pending.executed)

@@ -2,26 +2,39 @@ import { createPrivateKey } from 'node:crypto'
 import { readEnrollmentProfile } from '../apple/wire/mobileconfig.ts'
 import { readCertificate } from '../apple/wire/x509.ts'
 import { SimulatedDevice, type DeviceOptions } from './device.ts'
-import type { DeviceMemory, Enrollment, Executed, Phase } from './device-memory.ts'
+import type { Channel, DeviceMemory, DeviceUser, Enrollment, Executed, Phase, UserChannel } from './device-memory.ts'
 import type { DeviceState } from './device-state.ts'
 import type { Hardware } from './hardware.ts'
+import type { InstalledProfile } from './installed-profile.ts'
 
 /** A device as JSON. It holds the private key of its identity: keep it like one. */
 export interface SavedDevice {
-  version: 1
+  /** 1 knew no users and no bootstrap token. */
+  version: 1 | 2
   hardware: Hardware
   state: DeviceState
   phase: Phase
-  enrollment: {
+  enrollment: SavedChannel & {
     profile: string
     /** PKCS#8, DER in base64, like every string here. */
     key: string
     certificate: string
-    pushToken: string
-    pushMagic: string
     unlockToken?: string
-    pendingReport?: SavedReport
+    bootstrapToken?: string
+    users?: SavedUser[]
   }
+}
+
+interface SavedChannel {
+  pushToken: string
+  pushMagic: string
+  pendingReport?: SavedReport
+}
+
+interface SavedUser extends SavedChannel {
+  user: DeviceUser
+  loggedIn: boolean
+  profiles: InstalledProfile[]
 }
 
 interface SavedReport {
@@ -32,14 +45,14 @@ interface SavedReport {
 /** What `resumeDevice` needs. A copy: the device may go on meanwhile. */
 export function saveDevice({ memory }: { memory: DeviceMemory }): SavedDevice {
   const { hardware, state, phase, enrollment } = memory
-  return structuredClone({ version: 1, hardware, state, phase, enrollment: saveEnrollment(enrollment) })
+  return structuredClone({ version: 2, hardware, state, phase, enrollment: saveEnrollment(enrollment) })
 }
 
 /** The memory of a saved device. Throws for what `saveDevice` has not made. */
 export function loadDevice({ hardware, state, phase, enrollment }: SavedDevice): DeviceMemory {
   const profileXml = base64(enrollment.profile)
   const key = createPrivateKey({ key: base64(enrollment.key), format: 'der', type: 'pkcs8' })
-  const pending = enrollment.pendingReport
+  const { unlockToken, bootstrapToken, users = [] } = enrollment
   return {
     hardware: structuredClone(hardware),
     state: structuredClone(state),
@@ -48,10 +61,10 @@ export function loadDevice({ hardware, state, phase, enrollment }: SavedDevice):
       profileXml,
       profile: readEnrollmentProfile(profileXml),
       identity: { key, certificate: readCertificate(base64(enrollment.certificate)) },
-      pushToken: base64(enrollment.pushToken),
-      pushMagic: enrollment.pushMagic,
-      ...(enrollment.unlockToken !== undefined && { unlockToken: base64(enrollment.unlockToken) }),
-      ...(pending && { pendingReport: loadReport(pending) }),
+      ...loadChannel(enrollment),
+      ...(unlockToken !== undefined && { unlockToken: base64(unlockToken) }),
+      ...(bootstrapToken !== undefined && { bootstrapToken: base64(bootstrapToken) }),
+      users: users.map(loadUser),
     },
   }
 }
@@ -65,20 +78,37 @@ export async function resumeDevice(saved: SavedDevice, o: DeviceOptions): Promis
   if (device.phase !== 'enrolled') return device
   const known = await device.listen().then(() => true, () => false)
   if (!known) await device.tokenUpdate({ newToken: true })
+  for (const session of device.users) await session.resume()
   return device
 }
 
 function saveEnrollment(enrollment: Enrollment): SavedDevice['enrollment'] {
-  const { profileXml, identity, pushToken, pushMagic, unlockToken, pendingReport: pending } = enrollment
+  const { profileXml, identity, unlockToken, bootstrapToken, users } = enrollment
   return {
+    ...saveChannel(enrollment),
     profile: profileXml.toString('base64'),
     key: identity.key.export({ format: 'der', type: 'pkcs8' }).toString('base64'),
     certificate: identity.certificate.der.toString('base64'),
-    pushToken: pushToken.toString('base64'),
-    pushMagic,
     ...(unlockToken && { unlockToken: unlockToken.toString('base64') }),
-    ...(pending && { pendingReport: saveReport(pending) }),
+    ...(bootstrapToken && { bootstrapToken: bootstrapToken.toString('base64') }),
+    users: users.map(saveUser),
   }
+}
+
+function saveUser({ user, loggedIn, profiles, ...channel }: UserChannel): SavedUser {
+  return { user, loggedIn, profiles, ...saveChannel(channel) }
+}
+
+function loadUser({ user, loggedIn, profiles, ...channel }: SavedUser): UserChannel {
+  return { ...structuredClone({ user, loggedIn, profiles }), ...loadChannel(channel) }
+}
+
+function saveChannel({ pushToken, pushMagic, pendingReport: pending }: Channel): SavedChannel {
+  return { pushToken: pushToken.toString('base64'), pushMagic, ...(pending && { pendingReport: saveReport(pending) }) }
+}
+
+function loadChannel({ pushToken, pushMagic, pendingReport: pending }: SavedChannel): Channel {
+  return { pushToken: base64(pushToken), pushMagic, ...(pending && { pendingReport: loadReport(pending) }) }
 }
 
 function saveReport({ body, executed }: NonNullable<Enrollment['pendingReport']>): SavedReport {

@@ -16,6 +16,8 @@ export interface InstalledApp {
 export interface DeviceState {
   deviceName: string
   supervised: boolean
+  /** An iPad that several people use, one after the other, each under a Managed Apple Account. */
+  sharedIpad?: boolean
   passcodePresent: boolean
   /** The lock screen says this since the last DeviceLock. */
   lockScreen?: { message?: string; phoneNumber?: string }
@@ -38,10 +40,14 @@ export interface DeviceState {
   apps: InstalledApp[]
 }
 
-/** What can be chosen of a new device. `deviceName` is the model's name unless given. */
+/**
+ * What can be chosen of a new device. `deviceName` is the model's name unless given. A Mac is supervised by being managed
+ * (macOS 11), a Shared iPad always.
+ */
 export interface StateChoices {
   deviceName?: string | undefined
   supervised?: boolean | undefined
+  sharedIpad?: boolean | undefined
   passcodePresent?: boolean | undefined
 }
 
@@ -49,10 +55,12 @@ export interface StateChoices {
 export function freshState({ model, serialNumber }: Hardware, choices: StateChoices = {}): DeviceState {
   // Differs from phone to phone, and stays what it is for one.
   const wear = createHash('sha256').update(serialNumber).digest().readUInt16BE(30) / 0xFFFF
+  const shared = choices.sharedIpad ?? false
   return {
     deviceName: choices.deviceName ?? model.modelName,
-    supervised: choices.supervised ?? false,
-    passcodePresent: choices.passcodePresent ?? true,
+    supervised: choices.supervised ?? (shared || model.platform === 'mac'),
+    ...(shared && { sharedIpad: true }),
+    passcodePresent: choices.passcodePresent ?? (!shared && model.platform !== 'appletv'),
     batteryLevel: Math.round((0.3 + wear * 0.69) * 100) / 100,
     availableCapacityGb: Math.round(model.capacityGb * (0.35 + wear * 0.5) * 100) / 100,
     timeZone: 'Europe/Berlin',

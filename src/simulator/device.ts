@@ -1,44 +1,29 @@
 import { randomBytes } from 'node:crypto'
-import type { EncodableDict } from '../apple/wire/plist-writer.ts'
-import type { Answer } from './answer.ts'
-import type { ApnsListener } from './apns-listener.ts'
 import type { Behaviour } from './behaviour.ts'
-import { adoptProfile, checkIn, freshSecrets, renew, sayCheckOut, updateToken } from './check-in.ts'
-import { commandIn, converse, type Conversant, type HandedOut } from './conversation.ts'
-import { openLink, signatureOf, type DeviceLink, type LinkOptions } from './device-link.ts'
-import { forgetManagement, wipedState, type DeviceMemory, type Executed, type Phase } from './device-memory.ts'
-import type { HttpAnswer } from './https-client.ts'
-import { idleMessage, REPORT_TYPE, reportMessage } from './messages.ts'
-import { createTurns } from './turns.ts'
+import { adoptProfile, checkIn, freshMagic, freshSecrets, renew, sayCheckOut, updateToken } from './check-in.ts'
+import type { Fate } from './conversation.ts'
+import { openLink, signatureOf, type DeviceLink } from './device-link.ts'
+import { forgetManagement, wipedState, type DeviceMemory, type DeviceUser, type Phase } from './device-memory.ts'
+import { entrustsBootstrapToken, hasUserChannels } from './enrollment-terms.ts'
+import { LiveChannel, type DeviceOptions } from './live-channel.ts'
+import { askBack, entrust, mayManage } from './user-check-in.ts'
+import { UserSession, type Host } from './user-session.ts'
 
-/** What an enrolled device needs besides its memory. Without `apns` no push ever reaches it. */
-export interface DeviceOptions extends LinkOptions {
-  apns?: ApnsListener | undefined
-  behaviour?: Behaviour | undefined
-  now?: (() => Date) | undefined
-  random?: (() => number) | undefined
-}
+export type { DeviceOptions } from './live-channel.ts'
+
+const BOOTSTRAP_TOKEN_BYTES = 64
 
 /** A simulated device. It comes when it is pushed; the methods are for tests and demos that want more. */
-export class SimulatedDevice implements Conversant {
+export class SimulatedDevice extends LiveChannel implements Host {
   readonly memory: DeviceMemory
   readonly link: DeviceLink
-  /** Reports that the server confirmed, in their order. */
-  readonly history: Executed[] = []
-  readonly pushes = { received: 0, wrongMagic: 0 }
-  behaviour: Behaviour
-  readonly #o: DeviceOptions
   readonly #stopping = new AbortController()
-  readonly #listeners = new Set<(executed: Executed) => void>()
-  readonly #troubleListeners = new Set<(error: unknown) => void>()
-  readonly #turns = createTurns()
-  #called = false
+  readonly #sessions = new Map<DeviceUser, UserSession>()
 
   constructor(memory: DeviceMemory, o: DeviceOptions) {
+    super(o)
     this.memory = memory
-    this.#o = o
-    this.behaviour = o.behaviour ?? 'answers'
-    this.link = openLink(memory, o, () => this.behaviour !== 'offline')
+    this.link = openLink(memory, o, () => this.isReachable)
   }
 
   get hardware() {
@@ -53,60 +38,29 @@ export class SimulatedDevice implements Conversant {
     return this.memory.phase
   }
 
+  get user(): undefined {
+    return undefined
+  }
+
   get signal(): AbortSignal {
     return this.#stopping.signal
   }
 
-  /** Calls `listener` for every report that the server has confirmed. Returns the function that ends it. */
-  onCommand(listener: (executed: Executed) => void): () => void {
-    this.#listeners.add(listener)
-    return () => void this.#listeners.delete(listener)
+  get isReachable(): boolean {
+    return this.behaviour !== 'offline'
   }
 
-  /** Calls `listener` for whatever ended a conversation that a push began. Returns the function that ends it. */
-  onTrouble(listener: (error: unknown) => void): () => void {
-    this.#troubleListeners.add(listener)
-    return () => void this.#troubleListeners.delete(listener)
+  protected get alive(): boolean {
+    return this.phase === 'enrolled'
   }
 
-  /** Resolves when the server has confirmed `count` reports since the start. */
-  executed(count: number): Promise<void> {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (this.history.length < count) return
-        this.#listeners.delete(look)
-        resolve()
-      }
-      this.#listeners.add(look)
-      look()
+  /** Those whom the server was told of, logged in or not. */
+  get users(): UserSession[] {
+    return this.memory.enrollment.users.map((channel) => {
+      const session = this.#sessions.get(channel.user) ?? new UserSession(this, channel, this.o)
+      this.#sessions.set(channel.user, session)
+      return session
     })
-  }
-
-  /** Resolves when no conversation is going on or about to begin. */
-  settled(): Promise<void> {
-    return this.#turns.settled()
-  }
-
-  /** A whole conversation, as after a push; with a status every command is answered with that and not carried out. */
-  poll(always?: Answer['status']): Promise<Executed[]> {
-    return this.#turns.take(async () => (this.phase === 'enrolled' ? converse(this, always) : []))
-  }
-
-  /** Says Idle once, and gives the command that it is handed without carrying it out. */
-  async idle(): Promise<HandedOut | undefined> {
-    return commandIn(await this.send(idleMessage(this.memory), REPORT_TYPE))
-  }
-
-  /** Reports once on a command of the caller's choice, and gives the next one. */
-  async report(
-    commandUuid: string, status: Answer['status'], fields: EncodableDict = {},
-  ): Promise<HandedOut | undefined> {
-    return commandIn(await this.send(reportMessage(this.memory, commandUuid, { status, fields }), REPORT_TYPE))
-  }
-
-  /** Signs and sends these very bytes, once. */
-  send(body: Buffer, contentType: string): Promise<HttpAnswer> {
-    return this.link.put(body, contentType)
   }
 
   /** The header Mdm-Signature for a body. */
@@ -114,10 +68,15 @@ export class SimulatedDevice implements Conversant {
     return signatureOf(body, this.memory.enrollment.identity)
   }
 
-  /** Begins the enrollment and, from then on, hears pushes. Throws EnrollmentRefused. */
+  /**
+   * Begins the enrollment and, from then on, hears pushes; a Mac then entrusts its bootstrap token, and whoever is logged in
+   * is announced again. Throws EnrollmentRefused.
+   */
   async checkIn(): Promise<void> {
     await checkIn(this.memory, this.link)
     await this.listen()
+    if (entrustsBootstrapToken(this.memory)) await this.entrustBootstrapToken()
+    for (const session of this.users) if (session.user.loggedIn) await session.logIn()
   }
 
   /** A later TokenUpdate, without the UnlockToken unless asked for; with `newToken` under another device token. */
@@ -134,8 +93,9 @@ export class SimulatedDevice implements Conversant {
   async reauthenticate(): Promise<void> {
     const { enrollment } = this.memory
     delete enrollment.pendingReport
+    for (const channel of enrollment.users) delete channel.pendingReport
     await this.#replaceToken()
-    Object.assign(enrollment, freshSecrets(enrollment.profile))
+    Object.assign(enrollment, freshSecrets(this.memory, enrollment.profile))
     await this.checkIn()
   }
 
@@ -148,90 +108,91 @@ export class SimulatedDevice implements Conversant {
     if (announce) await this.checkIn()
   }
 
+  /**
+   * A person logs in. On a Shared iPad whoever was there is logged out; about a network user a Mac asks first. Gives the
+   * user's session, undefined when the server does not manage this user or no user at all. Throws EnrollmentRefused.
+   */
+  async logIn(user: DeviceUser): Promise<UserSession | undefined> {
+    if (!hasUserChannels(this.memory)) return undefined
+    if (this.state.sharedIpad) await this.logOutEverybody()
+    if (user.network && !(await mayManage(this.memory, this.link, user))) return undefined
+    const session = this.users.find((known) => known.user.user.shortName === user.shortName) ?? (await this.#newUser(user))
+    if (await session.logIn()) return session
+    await session.forget()
+    return undefined
+  }
+
+  async logOutEverybody(): Promise<void> {
+    for (const session of this.users) if (session.user.loggedIn) await session.logOut()
+  }
+
+  /** Entrusts the server with a bootstrap token, its own or this one. Throws EnrollmentRefused. */
+  entrustBootstrapToken(token = this.memory.enrollment.bootstrapToken ?? randomBytes(BOOTSTRAP_TOKEN_BYTES)): Promise<void> {
+    return entrust(this.memory, this.link, token)
+  }
+
+  /** Asks the server to forget it. Throws EnrollmentRefused. */
+  withdrawBootstrapToken(): Promise<void> {
+    return entrust(this.memory, this.link, undefined)
+  }
+
+  /** The token that the server keeps, undefined when it has none. Throws EnrollmentRefused. */
+  askForBootstrapToken(): Promise<Buffer | undefined> {
+    return askBack(this.memory, this.link)
+  }
+
   /** The person removes the enrollment profile. */
   checkOut(): Promise<void> {
     return this.suffer('unenroll')
   }
 
-  /** Changes the behaviour. Offline, pushes wait at the stand-in; online again, the device hears the newest at once. */
-  async behave(behaviour: Behaviour): Promise<void> {
+  override async behave(behaviour: Behaviour): Promise<void> {
     const before = this.behaviour
-    this.behaviour = behaviour
-    if (behaviour === 'offline') return this.#o.apns?.unlisten(this.memory.enrollment.pushToken)
-    if (before !== 'offline') return
-    await this.listen()
-    if (this.memory.enrollment.pendingReport) this.#comeSoon()
-  }
-
-  /** Somebody unlocks the device: what it put off last it now asks for by itself, as iOS does. */
-  async unlock(): Promise<void> {
-    if (typeof this.behaviour === 'object' && 'notNow' in this.behaviour) this.behaviour = 'answers'
-    if (this.history.at(-1)?.status === 'NotNow') await this.poll()
-  }
-
-  /** Hears pushes under its token, at once the one that waits. Rejects when the stand-in does not know the token. */
-  async listen(): Promise<void> {
-    if (this.behaviour === 'offline') return
-    await this.#o.apns?.listen(this.memory.enrollment.pushToken, (pushMagic) => this.#hear(pushMagic))
+    await super.behave(behaviour)
+    if (behaviour === 'offline') await Promise.all(this.users.map((session) => session.hush()))
+    else if (before === 'offline') await Promise.all(this.users.map((session) => session.comeBack()))
   }
 
   /** Ends the simulation of this device; the server still thinks it is there. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     this.link.close()
-    await this.settled()
-    await this.#o.apns?.unlisten(this.memory.enrollment.pushToken)
-  }
-
-  now(): Date {
-    return this.#o.now?.() ?? new Date()
-  }
-
-  random(): number {
-    return (this.#o.random ?? Math.random)()
-  }
-
-  confirmed(executed: Executed): void {
-    this.history.push(executed)
-    for (const listener of this.#listeners) listener(executed)
+    for (const channel of [this, ...this.users]) {
+      await channel.settled()
+      await channel.hush()
+    }
   }
 
   updateEnrollment(profileXml: Buffer): Promise<void> {
     return adoptProfile(this.memory, this.link, profileXml, this.now())
   }
 
-  async suffer(what: 'erase' | 'unenroll' | 'power_off' | 'removed_by_server'): Promise<void> {
+  async suffer(what: Fate): Promise<void> {
     if (what === 'power_off') return this.behave('offline')
+    if (what === 'log_out') return this.logOutEverybody()
     if (what === 'unenroll') await sayCheckOut(this.memory, this.link)
     this.memory.phase = what === 'erase' ? 'erased' : 'unenrolled'
+    for (const session of this.users) await session.forget()
     if (what === 'erase') this.memory.state = wipedState(this.memory)
     else forgetManagement(this.memory)
-    await this.#o.apns?.unregister(this.memory.enrollment.pushToken)
+    await this.o.apns?.unregister(this.memory.enrollment.pushToken)
+  }
+
+  async #newUser(user: DeviceUser): Promise<UserSession> {
+    const channel = { user, loggedIn: false, profiles: [], pushToken: await this.#freshToken(), pushMagic: freshMagic() }
+    this.memory.enrollment.users.push(channel)
+    const session = new UserSession(this, channel, this.o)
+    this.#sessions.set(user, session)
+    return session
   }
 
   async #replaceToken(): Promise<void> {
     const { enrollment } = this.memory
-    await this.#o.apns?.unlisten(enrollment.pushToken)
-    enrollment.pushToken = (await this.#o.apns?.register(enrollment.profile.topic)) ?? randomBytes(32)
+    await this.o.apns?.unlisten(enrollment.pushToken)
+    enrollment.pushToken = await this.#freshToken()
   }
 
-  #hear(pushMagic: string): void {
-    this.pushes.received += 1
-    // Another enrollment's magic: iOS ignores the push without a word.
-    if (pushMagic !== this.memory.enrollment.pushMagic) this.pushes.wrongMagic += 1
-    else if (this.behaviour !== 'ignores_pushes') this.#comeSoon()
-  }
-
-  /** Any number of calls before the conversation begins make one; a call during it makes another. */
-  #comeSoon(): void {
-    if (this.#called) return
-    this.#called = true
-    const come = this.#turns.take(async () => {
-      this.#called = false
-      if (this.phase === 'enrolled' && !this.signal.aborted) await converse(this)
-    })
-    come.catch((error: unknown) => {
-      if (!this.signal.aborted) for (const listener of this.#troubleListeners) listener(error)
-    })
+  async #freshToken(): Promise<Buffer> {
+    return (await this.o.apns?.register(this.memory.enrollment.profile.topic)) ?? randomBytes(32)
   }
 }

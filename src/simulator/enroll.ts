@@ -5,13 +5,14 @@ import { readEnrollmentProfile, type EnrollmentProfile } from '../apple/wire/mob
 import { freshSecrets, rememberProfile } from './check-in.ts'
 import { SimulatedDevice, type DeviceOptions } from './device.ts'
 import { rootsOf } from './device-link.ts'
-import type { DeviceMemory } from './device-memory.ts'
+import type { DeviceMemory, DeviceUser } from './device-memory.ts'
 import { freshState, type StateChoices } from './device-state.ts'
 import { EnrollmentRefused } from './enrollment-refused.ts'
 import { makeHardware, randomSerialNumber, type Hardware } from './hardware.ts'
 import { createHttpsClient, type HttpAnswer } from './https-client.ts'
 import { MODELS, type DeviceModel } from './models.ts'
 import { DEFAULT_PATIENCE, patiently } from './patience.ts'
+import { peopleOf } from './people.ts'
 import { makeKey, obtainIdentity, type Deliver } from './scep-identity.ts'
 
 /**
@@ -26,13 +27,15 @@ export interface EnrollOptions extends DeviceOptions, StateChoices {
   serialNumber?: string | undefined
   udid?: string | undefined
   key?: KeyObject | undefined
+  /** Who logs in after that, one after the other; left out, whoever a Mac or a Shared iPad would have. */
+  users?: readonly DeviceUser[] | undefined
   /** Ends an enrollment that is not finished yet. */
   signal?: AbortSignal | undefined
 }
 
 /**
  * Enrolls a device as a person with a phone would: fetches the profile, gets an identity by SCEP, checks in, and
- * hears pushes. Rejects with EnrollmentRefused, or with the error of a connection that stays broken.
+ * hears pushes; then its users log in. Rejects with EnrollmentRefused, or with the error of a connection that stays broken.
  */
 export async function enrollDevice(o: EnrollOptions): Promise<SimulatedDevice> {
   const hardware = makeHardware(o.model ?? (MODELS[0] as DeviceModel), o.serialNumber ?? randomSerialNumber(), o.udid)
@@ -42,6 +45,7 @@ export async function enrollDevice(o: EnrollOptions): Promise<SimulatedDevice> {
   try {
     o.signal?.throwIfAborted()
     await device.checkIn()
+    for (const user of o.users ?? peopleOf(hardware, device.state)) await device.logIn(user)
     return device
   } catch (error) {
     await device.stop()
@@ -61,11 +65,11 @@ async function prepare(o: EnrollOptions, hardware: Hardware): Promise<DeviceMemo
   const key = o.key ?? (await makeKey(profile.scep.keySize))
   const now = o.now?.() ?? new Date()
   const identity = await ask(o, profile.roots, (deliver) => obtainIdentity(deliver, profile.scep, key, now))
+  const state = freshState(hardware, o)
+  const pushToken = await pushTokenFor(profile, o)
+  const secrets = freshSecrets({ hardware, state }, profile)
   const memory: DeviceMemory = {
-    hardware,
-    state: freshState(hardware, o),
-    phase: 'enrolled',
-    enrollment: { profileXml, profile, identity, pushToken: await pushTokenFor(profile, o), ...freshSecrets(profile) },
+    hardware, state, phase: 'enrolled', enrollment: { profileXml, profile, identity, pushToken, users: [], ...secrets },
   }
   rememberProfile(memory)
   return memory

@@ -1,11 +1,15 @@
 /** Where an enrollment ended. */
-export type EnrollmentStep = 'profile' | 'scep' | 'authenticate' | 'token_update'
+export type EnrollmentStep =
+  | 'profile' | 'scep' | 'authenticate' | 'token_update' | 'user_authenticate' | 'user_token_update' | 'bootstrap_token'
 
 const STEPS: Record<EnrollmentStep, string> = {
   profile: 'the enrollment link',
   scep: 'the request for an identity (SCEP)',
   authenticate: 'the check-in (Authenticate)',
   token_update: 'the check-in (TokenUpdate)',
+  user_authenticate: 'the question about a user (UserAuthenticate)',
+  user_token_update: 'the check-in of a user (TokenUpdate)',
+  bootstrap_token: 'the bootstrap token',
 }
 
 /** The server does not let this device in. The message is for people; `status` is the HTTP status, if that was it. */

@@ -5,8 +5,11 @@ import type { DeviceOptions, SimulatedDevice } from './device.ts'
 import { resumeDevice, saveDevice, type SavedDevice } from './device-save.ts'
 import { enrollDevice } from './enroll.ts'
 import { EnrollmentRefused } from './enrollment-refused.ts'
+import { modelsOfKind, type DeviceKind } from './kinds.ts'
+import type { LiveChannel } from './live-channel.ts'
 import { modelsOf, type DeviceModel } from './models.ts'
 import type { Patience } from './patience.ts'
+import { handOver } from './people.ts'
 
 /** Where the server and the stand-in are, and how the devices behave. `ca` and `apns.ca` are PEM. */
 export interface FleetPlace {
@@ -15,13 +18,15 @@ export interface FleetPlace {
   apns?: ApnsListenerOptions | undefined
   behaviour?: Behaviour | undefined
   patience?: Partial<Patience> | undefined
+  /** Shared iPads change hands so often; left out, never. */
+  shiftMs?: number | undefined
   /** Hears of everything that happens, one after the other. */
   log?: ((event: FleetEvent) => void) | undefined
 }
 
 /**
- * A fleet to enroll. Models, names, serial numbers and keys are dealt in order; models begin again when they run
- * out.
+ * A fleet to enroll. Kinds, models, names, serial numbers and keys are dealt in order; kinds and models begin again when
+ * they run out, and of `kinds` each has its own models.
  */
 export interface FleetOptions extends FleetPlace {
   url: string
@@ -29,6 +34,7 @@ export interface FleetOptions extends FleetPlace {
   count: number
   /** How many enroll at the same time; 4 unless said otherwise. */
   concurrency?: number | undefined
+  kinds?: readonly DeviceKind[] | undefined
   models?: readonly DeviceModel[] | undefined
   names?: readonly string[] | undefined
   serials?: readonly string[] | undefined
@@ -41,7 +47,7 @@ export interface FleetOptions extends FleetPlace {
 export type FleetEvent =
   | { kind: 'enrolled'; device: SimulatedDevice; index: number }
   | { kind: 'failed'; index: number; error: unknown }
-  | { kind: 'command'; device: SimulatedDevice; requestType: string; status: string }
+  | { kind: 'command'; device: SimulatedDevice; user?: string | undefined; requestType: string; status: string }
   | { kind: 'trouble'; device: SimulatedDevice; error: unknown }
 
 /** Devices that run. `failures` says which enrollments came to nothing, and why. */
@@ -85,10 +91,11 @@ interface OpenFleet extends Fleet {
 }
 
 /** A fleet without devices yet. */
-async function openFleet({ ca, apns: address, behaviour, patience, log }: FleetPlace): Promise<OpenFleet> {
+async function openFleet({ ca, apns: address, behaviour, patience, shiftMs, log }: FleetPlace): Promise<OpenFleet> {
   const apns = address && (await connectApns(address))
   const devices: SimulatedDevice[] = []
   const failures: unknown[] = []
+  const shifts: NodeJS.Timeout[] = []
   return {
     devices,
     failures,
@@ -96,9 +103,9 @@ async function openFleet({ ca, apns: address, behaviour, patience, log }: FleetP
       try {
         const device = await begin({ ca, apns, behaviour, patience })
         devices.push(device)
-        device.onCommand(({ requestType, status }) => log?.({ kind: 'command', device, requestType, status }))
-        device.onTrouble((error) => log?.({ kind: 'trouble', device, error }))
+        for (const channel of [device, ...device.users]) follow(device, channel, log)
         log?.({ kind: 'enrolled', device, index })
+        if (shiftMs !== undefined && device.state.sharedIpad) shifts.push(startShifts(device, shiftMs, log))
       } catch (error) {
         failures.push(error)
         log?.({ kind: 'failed', index, error })
@@ -106,10 +113,21 @@ async function openFleet({ ca, apns: address, behaviour, patience, log }: FleetP
     },
     save: () => devices.map(saveDevice),
     async stop() {
+      shifts.forEach(clearInterval)
       await Promise.all(devices.map((device) => device.stop()))
       await apns?.close()
     },
   }
+}
+
+function follow(device: SimulatedDevice, channel: LiveChannel, log: FleetPlace['log']): void {
+  const user = channel.user?.user.shortName
+  channel.onCommand(({ requestType, status }) => log?.({ kind: 'command', device, user, requestType, status }))
+  channel.onTrouble((error) => log?.({ kind: 'trouble', device, error }))
+}
+
+function startShifts(device: SimulatedDevice, everyMs: number, log: FleetPlace['log']): NodeJS.Timeout {
+  return setInterval(() => void handOver(device).catch((error: unknown) => log?.({ kind: 'trouble', device, error })), everyMs)
 }
 
 async function connectApns(address: ApnsListenerOptions): Promise<ApnsListener> {
@@ -124,14 +142,24 @@ async function connectApns(address: ApnsListenerOptions): Promise<ApnsListener> 
 
 /** What is said of the device at this place in the fleet. */
 export function choicesFor(o: Omit<FleetOptions, 'url' | 'link'>, index: number) {
-  const models = o.models ?? modelsOf('iphone')
+  const { kinds } = o
+  const kind = kinds?.[index % kinds.length]
+  const models = o.models ?? (kind ? modelsOfKind(kind) : modelsOf('iphone'))
+  // How many of its kind were dealt before this one.
+  const place = kinds ? kindsBefore(kinds, index) : index
   return {
-    model: models[index % models.length],
+    model: models[place % models.length],
+    sharedIpad: kind === 'shared-ipad' ? true : undefined,
     serialNumber: o.serials?.[index],
     deviceName: o.names?.[index],
     key: o.keys?.[index],
     supervised: typeof o.supervised === 'function' ? o.supervised(index) : o.supervised,
   }
+}
+
+function kindsBefore(kinds: readonly DeviceKind[], index: number): number {
+  const kind = kinds[index % kinds.length]
+  return Array.from({ length: index }, (_, before) => kinds[before % kinds.length]).filter((other) => other === kind).length
 }
 
 function isLinkRefused(error: unknown): boolean {

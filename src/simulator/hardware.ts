@@ -5,7 +5,12 @@ import type { DeviceModel } from './models.ts'
 export interface Hardware {
   model: DeviceModel
   serialNumber: string
+  /** Of a Mac its hardware UUID, else today's form that begins with the chip. */
   udid: string
+  /** Macs only: what other products have as UDID. */
+  provisioningUdid?: string
+  /** Macs only. */
+  ethernetMac?: string
   wifiMac: string
   bluetoothMac: string
   /** Phones only: our iPads have no modem. */
@@ -21,10 +26,11 @@ export function makeHardware(model: DeviceModel, serialNumber: string, udid?: st
   return {
     model,
     serialNumber,
-    udid: udid ?? `0000${model.chip}-00${seed.toString('hex', 0, 7).toUpperCase()}`,
+    udid: udid ?? (model.platform === 'mac' ? hardwareUuid(seed) : chipUdid(model, seed)),
     wifiMac: macAddress(seed, 8),
     bluetoothMac: macAddress(seed, 12),
     ...(model.platform === 'iphone' && { cellular: cellular(seed) }),
+    ...(model.platform === 'mac' && { provisioningUdid: chipUdid(model, seed), ethernetMac: macAddress(seed, 16) }),
   }
 }
 
@@ -39,6 +45,16 @@ export function bypassCode(serialNumber: string): string {
   const seed = createHash('sha256').update(`bypass ${serialNumber}`).digest()
   const text = [...seed.subarray(0, 26)].map((byte) => alphabet[byte % 32]).join('')
   return [text.slice(0, 5), text.slice(5, 10), ...(text.slice(10).match(/.{4}/g) ?? [])].join('-')
+}
+
+function chipUdid({ chip }: DeviceModel, seed: Buffer): string {
+  return `0000${chip}-00${seed.toString('hex', 0, 7).toUpperCase()}`
+}
+
+/** A UUID of version 5, which is what follows from a digest (RFC 9562). */
+function hardwareUuid(seed: Buffer): string {
+  const hex = seed.toString('hex', 0, 16).toUpperCase()
+  return [hex.slice(0, 8), hex.slice(8, 12), `5${hex.slice(13, 16)}`, `9${hex.slice(17, 20)}`, hex.slice(20)].join('-')
 }
 
 function macAddress(seed: Buffer, offset: number): string {

@@ -1,6 +1,9 @@
+/** What kind of product: a Shared iPad is an iPad like any other until it is told to be one. */
+export type Platform = 'iphone' | 'ipad' | 'mac' | 'appletv'
+
 /** A product of Apple's as it comes out of the box, with the system it runs. Capacity is in gigabytes. */
 export interface DeviceModel {
-  platform: 'iphone' | 'ipad'
+  platform: Platform
   /** What devices call themselves: `iPhone17,3`. */
   productName: string
   modelName: string
@@ -12,6 +15,10 @@ export interface DeviceModel {
   osVersion: string
   buildVersion: string
 }
+
+const FAMILIES: [prefix: string, platform: Platform][] = [
+  ['iPhone', 'iphone'], ['iPad', 'ipad'], ['Mac', 'mac'], ['AppleTV', 'appletv'],
+]
 
 /** The models of a simulated fleet, in the order they are handed out: new and old ones, and several systems. */
 export const MODELS: readonly DeviceModel[] = [
@@ -28,10 +35,15 @@ export const MODELS: readonly DeviceModel[] = [
   model('iPad14,3', 'iPad Pro 11-inch (4th generation)', 'A2759', '8112', 256, '18.0.1', '22A3370'),
   model('iPad13,16', 'iPad Air (5th generation)', 'A2588', '8103', 64, '17.6.1', '21G93'),
   model('iPad14,1', 'iPad mini (6th generation)', 'A2567', '8110', 64, '18.1', '22B83'),
+  model('Mac15,3', 'MacBook Pro', 'A2918', '8122', 512, '15.1', '24B83'),
+  model('Mac14,2', 'MacBook Air', 'A2681', '8112', 256, '14.7.1', '23H222'),
+  model('Mac16,10', 'Mac mini', 'A3238', '8132', 256, '15.1', '24B83'),
+  model('AppleTV14,1', 'Apple TV', 'A2843', '8110', 128, '18.1', '22J580'),
+  model('AppleTV11,1', 'Apple TV', 'A2169', '8020', 64, '17.6.1', '21M80'),
 ]
 
 /** The models of one platform, in the same order. */
-export function modelsOf(platform: DeviceModel['platform']): readonly DeviceModel[] {
+export function modelsOf(platform: Platform): readonly DeviceModel[] {
   return MODELS.filter((candidate) => candidate.platform === platform)
 }
 
@@ -39,6 +51,11 @@ function model(
   productName: string, modelName: string, modelNumber: string, chip: string, capacityGb: number,
   osVersion: string, buildVersion: string,
 ): DeviceModel {
-  const platform = productName.startsWith('iPad') ? 'ipad' : 'iphone'
-  return { platform, productName, modelName, modelNumber, chip, capacityGb, osVersion, buildVersion }
+  return { platform: platformOf(productName), productName, modelName, modelNumber, chip, capacityGb, osVersion, buildVersion }
+}
+
+function platformOf(productName: string): Platform {
+  const [, platform] = FAMILIES.find(([prefix]) => productName.startsWith(prefix)) ?? []
+  if (!platform) throw new Error(`no platform has ${productName}`)
+  return platform
 }

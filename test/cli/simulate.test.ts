@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { simulateCommand } from '../../src/cli/simulate.ts'
 import { planSimulation, type SimulateOptions } from '../../src/cli/simulate-plan.ts'
 import { endOf } from '../../src/cli/simulate-run.ts'
-import { modelsOf } from '../../src/simulator/models.ts'
 
 let folder: string
 beforeEach(() => {
@@ -25,7 +24,7 @@ describe('the options of bramley simulate', () => {
   it('are few: one iPhone at the server on this machine', () => {
     const { fleet, end } = planSimulation(optionsOf('--link', 'K7Q4-M2XP'))
     expect(fleet)
-      .toMatchObject({ url: 'https://localhost:8443', link: 'K7Q4-M2XP', count: 1, models: modelsOf('iphone') })
+      .toMatchObject({ url: 'https://localhost:8443', link: 'K7Q4-M2XP', count: 1, kinds: ['iphone'] })
     expect(end).toEqual({})
   })
 
@@ -38,11 +37,23 @@ describe('the options of bramley simulate', () => {
       '--apns', '[::1]:2200', '--apns-ca', join(folder, 'apns.pem'), '--until-commands', '3', '--timeout', '2m',
     ))
     expect(fleet).toEqual({
-      url: 'https://mdm.example.com', link: 'x', count: 50, models: modelsOf('ipad'),
+      url: 'https://mdm.example.com', link: 'x', count: 50, kinds: Array.from({ length: 50 }, () => 'ipad'), shiftMs: 60_000,
       supervised: true, behaviour: { notNow: 2 },
       ca: 'server root', apns: { host: '::1', port: 2200, ca: 'push root' },
     })
     expect([end, warnings]).toEqual([{ afterCommands: 3, timeoutMs: 120_000 }, []])
+  })
+
+  it('may be several platforms, each with a number of its own or the one of --count', () => {
+    const kindsOf = (...args: string[]) => planSimulation(optionsOf('--link', 'x', ...args)).fleet
+    expect(kindsOf('--platform', 'iphone:2,mac,shared-ipad:1', '--count', '2'))
+      .toMatchObject({ count: 5, kinds: ['iphone', 'iphone', 'mac', 'mac', 'shared-ipad'] })
+    expect(kindsOf('--platform', 'appletv')).toMatchObject({ count: 1, kinds: ['appletv'] })
+  })
+
+  it('name the platforms there are when one is unknown', () => {
+    expect(() => optionsOf('--link', 'x', '--platform', 'watch'))
+      .toThrow('It must be one of iphone, ipad, mac, shared-ipad, appletv')
   })
 
   it('take the whole address of a link, which says where the server is', () => {
@@ -61,7 +72,7 @@ describe('the options of bramley simulate', () => {
   it.each([
     ['--count', '0'], ['--count', 'many'], ['--url', 'http://mdm.example.com'], ['--url', 'mdm'],
     ['--apns', '2197'], ['--apns', 'host:0'], ['--behaviour', 'lazy'], ['--for', '30'], ['--for', '30d'],
-    ['--until-commands', '-1'], ['--platform', 'mac'],
+    ['--until-commands', '-1'], ['--platform', 'watch'], ['--platform', 'mac:0'], ['--platform', 'mac:1:2'], ['--platform', 'mac,'],
   ])('are refused when wrong: %s %s', (...args) => {
     expect(() => optionsOf('--link', 'x', ...args)).toThrow(CommanderError)
   })

@@ -14,13 +14,22 @@ const uuidOf = (n: string) => `0C${n.padStart(6, '0')}-5B1D-4E8A-9D2F-6A7B8C9D0E
 let server: TestServer
 let phone: RawDevice
 let mac: RawDevice
+let vision: RawDevice
 const enrollment = async (udid: string) => (await server.db.query<Record<string, unknown>>(
   `select e.*, d.name, d.serial_number from enrollments e join devices d on d.id = e.device_id where e.device_key = $1 and e.channel = 'device' order by generation desc limit 1`, [udid]))[0]
 
-async function queueRaw(udid: string, n: string, type: string): Promise<void> {
+async function queueRaw(udid: string, n: string, type: string, user?: string): Promise<void> {
   const plist = `<?xml version="1.0" encoding="UTF-8"?><plist version="1.0"><dict><key>CommandUUID</key><string>${uuidOf(n)}</string><key>Command</key><dict><key>RequestType</key><string>${type}</string></dict></dict></plist>`
-  const answer = await server.api('PUT', `/devices/${udid}/commands?force=true`, Buffer.from(plist), { 'content-type': 'application/xml' })
+  const answer = await server.api('PUT', `/devices/${udid}/commands?force=true${user === undefined ? '' : `&user=${user}`}`, Buffer.from(plist), { 'content-type': 'application/xml' })
   expect({ type, status: answer.status, body: answer.status === 202 ? '' : answer.body.toString() }).toEqual({ type, status: 202, body: '' })
+}
+
+/** Sends a report again: 200, and every table is as it was. */
+async function expectNothingTwice(device: RawDevice, body: Buffer): Promise<void> {
+  await still(server)
+  const before = await dumpTables(server.db)
+  expect((await device.put(body, REPORT)).status).toBe(200)
+  expect(await dumpTables(server.db)).toEqual(before)
 }
 
 const stateOf = async (n: string) => (await server.db.query<{ state: string; fields: unknown; error_chain: unknown }>(
@@ -58,6 +67,17 @@ describe('the check-in samples', () => {
     expect(after).toMatchObject({ awaiting_configuration: true, state: 'enrolled' })
   })
 
+  it('01: said again, it forgets token, magic, UnlockToken and the waiting flag, and ends what waited', async () => {
+    await queueRaw(IPHONE, 'D', 'ProfileList')
+    expect((await phone.put(sample('valid/01-authenticate-ios.plist'), CHECKIN)).status).toBe(200)
+    expect(await enrollment(IPHONE)).toMatchObject({
+      state: 'identity_issued', push_token: null, push_magic: null, sealed_unlock_token: null, sealed_bootstrap_token: null, awaiting_configuration: false,
+    })
+    expect(await stateOf('D')).toMatchObject({ state: 'superseded' })
+    expect((await phone.put(sample('valid/04-tokenupdate-ios-awaiting.plist'), CHECKIN)).status).toBe(200)
+    expect(await enrollment(IPHONE)).toMatchObject({ state: 'enrolled' })
+  })
+
   it('06: the device channel of a Mac enrolls', async () => {
     const { identity } = await obtainIdentity(server, await server.link())
     mac = rawDevice(server, MAC, identity)
@@ -88,6 +108,15 @@ describe('the command samples', () => {
     expect((await mac.idle())?.['CommandUUID']).toBe(uuidOf('3'))
   })
 
+  it('hostile 24: a report of the iPhone on the Mac’s command is answered, logged and attached to nothing', async () => {
+    await still(server)
+    const before = await dumpTables(server.db)
+    expect((await phone.put(sample('hostile/24-ack-foreign-command.plist'), REPORT)).status).toBe(200)
+    expect(await dumpTables(server.db)).toEqual(before)
+    expect(await stateOf('3')).toMatchObject({ state: 'delivered' })
+    expect(server.logs.some((line) => JSON.stringify(line).includes('no_open_command'))).toBe(true)
+  })
+
   it('44-48: an acknowledgement ends its command and keeps every key', async () => {
     const answers = { 1: ['44-ack-plain', 'ProfileList'], 2: ['45-ack-deviceinformation', 'DeviceInformation'], 4: ['47-ack-installapplication', 'InstallApplication'], 5: ['48-ack-devicelocation', 'DeviceLocation'] }
     for (const [n, [file, type]] of Object.entries(answers)) {
@@ -96,7 +125,12 @@ describe('the command samples', () => {
       await queueRaw(IPHONE, own, type ?? '')
       expect((await phone.put(Buffer.from(body), REPORT)).status).toBe(200)
       expect(await stateOf(own)).toMatchObject({ state: 'acknowledged' })
-      expect((await phone.put(Buffer.from(body), REPORT)).status).toBe(200) // a second time: no second effect
+      await expectNothingTwice(phone, Buffer.from(body))
+      if (file === '45-ack-deviceinformation') {
+        const name = /<key>DeviceName<\/key>\s*<string>([^<]+)/.exec(body)?.[1]?.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&')
+        expect(name).toMatch(/[<&]/)
+        expect(await stateOf(own)).toMatchObject({ fields: { QueryResponses: { DeviceName: name } } })
+      }
     }
     expect((await mac.put(sample('valid/46-ack-securityinfo-macos.plist'), REPORT)).status).toBe(200)
     expect(await stateOf('3')).toMatchObject({ state: 'acknowledged' })
@@ -108,17 +142,63 @@ describe('the command samples', () => {
       const body = sample(`valid/${file}.plist`)
       const n = /<key>CommandUUID<\/key>\s*<string>0C00000(\w)/.exec(body.toString())?.[1] ?? ''
       numbers[file] = n
-      const device = body.toString().includes(IPHONE) ? phone : body.toString().includes(MAC) ? mac : await enrolledDevice(server, VISION)
-      await queueRaw(device.udid, n, 'Settings')
-      const answer = await device.put(body, REPORT)
+      await queueRaw(IPHONE, n, 'Settings')
+      const answer = await phone.put(body, REPORT)
       expect({ file, status: answer.status }).toEqual({ file, status: 200 })
-      if (file === '52-notnow') expect(answer.body.toString()).not.toContain(uuidOf(n))
+      expect(answer.body.toString()).not.toContain(uuidOf(n))
+      if (file !== '52-notnow') await expectNothingTwice(phone, body)
     }
     expect(await stateOf(numbers['49-ack-settings-partial-failure'] ?? '')).toMatchObject({ state: 'acknowledged', fields: { Settings: expect.anything() } })
-    expect((await stateOf(numbers['50-error-chain'] ?? ''))?.error_chain).toHaveLength(2)
+    const told = [...sample('valid/50-error-chain.plist').toString().matchAll(/<key>ErrorCode<\/key>\s*<integer>(\d+)/g)].map(([, code]) => Number(code))
+    expect([told.length, (await stateOf(numbers['50-error-chain'] ?? ''))?.error_chain]).toMatchObject([2, told.map((errorCode) => ({ errorCode }))])
     expect(await stateOf(numbers['50-error-chain'] ?? '')).toMatchObject({ state: 'error' })
     expect(await stateOf(numbers['51-commandformaterror'] ?? '')).toMatchObject({ state: 'format_error' })
     expect(await stateOf(numbers['52-notnow'] ?? '')).toMatchObject({ state: 'not_now' })
+    // The next visit: of all these only what was put off comes again.
+    const again = await phone.idle()
+    expect(again?.['CommandUUID']).toBe(uuidOf(numbers['52-notnow'] ?? ''))
+    expect(await phone.acknowledge(again ?? {})).toBeUndefined()
+  })
+
+  it('53: NotNow of a user holds that command back until the user’s next visit, and nobody else', async () => {
+    expect((await mac.put(sample('valid/07-tokenupdate-macos-user.plist'), CHECKIN)).status).toBe(200)
+    const idle = async () => (await mac.put(sample('valid/41-idle-macos-user-authtoken.plist'), REPORT)).body.toString()
+    await queueRaw(MAC, 'A', 'ProfileList', 'ada')
+    await queueRaw(MAC, 'E', 'ProfileList')
+    expect(await idle()).toContain(uuidOf('A'))
+    const answer = await mac.put(sample('valid/53-notnow-macos-user.plist'), REPORT)
+    expect([answer.status, answer.body.length]).toEqual([200, 0])
+    expect(await stateOf('A')).toMatchObject({ state: 'not_now' })
+    const forDevice = await mac.idle()
+    expect(forDevice?.['CommandUUID']).toBe(uuidOf('E'))
+    expect(await mac.acknowledge(forDevice ?? {})).toBeUndefined()
+    expect(await stateOf('A')).toMatchObject({ state: 'not_now' })
+    expect(await idle()).toContain(uuidOf('A'))
+  })
+
+  it('54, 55: an acknowledgement without anything else, and one with keys that nobody knows yet', async () => {
+    vision = await enrolledDevice(server, VISION, { authenticate: { ProductName: 'RealityDevice14,1' } })
+    for (const [device, n, file, type] of [[phone, 'B', '54-ack-declarativemanagement', 'DeclarativeManagement'], [vision, 'C', '55-ack-unknown-extra-keys', 'RestartDevice']] as const) {
+      await queueRaw(device.udid, n, type)
+      expect((await device.put(sample(`valid/${file}.plist`), REPORT)).status).toBe(200)
+      await expectNothingTwice(device, sample(`valid/${file}.plist`))
+    }
+    expect(await stateOf('B')).toMatchObject({ state: 'acknowledged', fields: {} })
+    expect(await stateOf('C')).toMatchObject({
+      state: 'acknowledged', fields: { RequestType: 'RestartDevice', SomethingNew: { Nested: [1, 2.5, true, '2026-01-01T00:00:00Z'] } },
+    })
+  })
+})
+
+describe('the contents of signed requests for doors that are not here yet', () => {
+  it.each(['70-ota-phase2-content', '71-machineinfo-content', '72-account-driven-first-post-content'])('%s: is no message of a device', async (file) => {
+    await still(server)
+    const before = await dumpTables(server.db)
+    for (const type of [CHECKIN, REPORT]) {
+      const answer = await phone.put(sample(`valid/${file}.plist`), type)
+      expect([type, answer.status, answer.body.length]).toEqual([type, 400, 0])
+    }
+    expect(await dumpTables(server.db)).toEqual(before)
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { commands, rights } from '../../src/apple/catalogue/catalogue.ts'
 import { PlistReal } from '../../src/apple/wire/plist-writer.ts'
 import { parseReport } from '../../src/apple/wire/report.ts'
 import { ask, codesOf, ENROLLMENT, NOW, phone } from './phone.ts'
@@ -6,9 +7,13 @@ import { SKILLS } from '../../src/simulator/answers.ts'
 import { reportMessage } from '../../src/simulator/messages.ts'
 import { modelsOf, type DeviceModel } from '../../src/simulator/models.ts'
 
-const ENTRIES = Object.entries(SKILLS)
-const SUPERVISED = ENTRIES.filter(([, skill]) => skill.supervised).map(([name]) => name)
-const RIGHTS = ENTRIES.flatMap(([name, { right }]) => (right ? [[name, right] as const] : []))
+const onIos = (name: string) => commands.get(name)?.on['iOS']
+const PHONE_SKILLS = Object.keys(SKILLS).filter((name) => onIos(name)?.sharedIpad !== 'required')
+const SUPERVISED = PHONE_SKILLS.filter((name) => onIos(name)?.supervised)
+const RIGHTS = PHONE_SKILLS.flatMap((name) => {
+  const right = rights[onIos(name)?.right ?? '']
+  return right ? [[name, right.bit] as const] : []
+})
 
 const supervised = () => phone({ supervised: true })
 const queries = (memory: ReturnType<typeof phone>, ...names: string[]) => (
@@ -27,6 +32,11 @@ describe('any command', () => {
     expect(ask(phone(), 'constructor').status).toBe('CommandFormatError')
   })
 
+  it('is one that Apple describes', () => {
+    expect(Object.keys(SKILLS).filter((name) => !commands.has(name))).toEqual([])
+    expect([SUPERVISED.length, RIGHTS.length]).toEqual([12, 19])
+  })
+
   it.each(SUPERVISED)('%s needs supervision', (name) => {
     const answer = ask(phone(), name)
     expect([answer.status, codesOf(answer)]).toEqual(['Error', [12021]])
@@ -39,7 +49,7 @@ describe('any command', () => {
     expect([answer.status, codesOf(answer)]).toEqual(['Error', [12007]])
   })
 
-  it.each(Object.keys(SKILLS))('%s has an answer that a server can read', (name) => {
+  it.each(PHONE_SKILLS)('%s has an answer that a server can read', (name) => {
     const memory = supervised()
     const report = parseReport(reportMessage(memory, 'A-1', ask(memory, name)))
     expect(report).toMatchObject({ commandUuid: 'A-1', channel: { deviceKey: memory.hardware.udid } })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadDevice, resumeDevice, saveDevice, type SavedDevice } from '../../src/simulator/device-save.ts'
-import { ask, configuration, NOW, phone } from './phone.ts'
+import { modelsOf, type DeviceModel } from '../../src/simulator/models.ts'
+import { ask, configuration, NOW, phone, userOf } from './phone.ts'
 
 const throughJson = (saved: SavedDevice) => JSON.parse(JSON.stringify(saved)) as SavedDevice
 
@@ -29,6 +30,24 @@ describe('a saved device', () => {
     const { enrollment } = loadDevice(throughJson(saveDevice({ memory: phone({ accessRights: 3 }) })))
     expect(Object.keys(enrollment)).not.toContain('unlockToken')
     expect(Object.keys(enrollment)).not.toContain('pendingReport')
+  })
+
+  it('keeps its users, each with a report owed, and its bootstrap token', () => {
+    const memory = phone({ model: modelsOf('mac')[0] as DeviceModel })
+    const user = userOf(memory)
+    ask(memory, 'InstallProfile', { Payload: configuration('com.example.mail') }, user)
+    user.pendingReport = { body: Buffer.from('<plist/>'), executed: { commandUuid: '1', requestType: 'ProfileList', status: 'NotNow', at: NOW } }
+    memory.enrollment.bootstrapToken = Buffer.alloc(64, 7)
+    const { enrollment } = loadDevice(throughJson(saveDevice({ memory })))
+    expect([enrollment.users, enrollment.bootstrapToken]).toEqual([[user], memory.enrollment.bootstrapToken])
+    enrollment.users[0]?.profiles.pop()
+    expect(user.profiles).toHaveLength(1)
+  })
+
+  it('of a version that knew no users has none', () => {
+    const { users: _, ...enrollment } = saveDevice({ memory: phone() }).enrollment
+    const old = throughJson({ ...saveDevice({ memory: phone() }), version: 1, enrollment })
+    expect(loadDevice(old).enrollment).toMatchObject({ users: [], pushMagic: enrollment.pushMagic })
   })
 
   it('does not change with the device it was made of', () => {

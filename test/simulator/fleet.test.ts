@@ -12,6 +12,14 @@ describe('what is dealt to the devices of a fleet', () => {
     expect(choicesFor({ count: 1 }, 0).model).toBe(modelsOf('iphone')[0])
   })
 
+  it('is a kind each, and of every kind its models in their order', () => {
+    const kinds = ['mac', 'ipad', 'mac', 'shared-ipad'] as const
+    const dealt = [0, 1, 2, 3, 4].map((index) => choicesFor({ count: 5, kinds }, index))
+    const [firstMac, secondMac, thirdMac] = modelsOf('mac')
+    expect(dealt.map(({ model }) => model)).toEqual([firstMac, modelsOf('ipad')[0], secondMac, modelsOf('ipad')[0], thirdMac])
+    expect(dealt.map(({ sharedIpad }) => sharedIpad)).toEqual([undefined, undefined, undefined, true, undefined])
+  })
+
   it('is a name and a serial number while there are any', () => {
     const o = { count: 2, names: ['Kiosk 1'], serials: ['DMQVGC0DHLF0'] }
     expect(choicesFor(o, 0)).toMatchObject({ deviceName: 'Kiosk 1', serialNumber: 'DMQVGC0DHLF0' })

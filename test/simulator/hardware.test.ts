@@ -1,8 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { bypassCode, makeHardware, randomSerialNumber } from '../../src/simulator/hardware.ts'
+import { DEVICE_KINDS, modelsOfKind } from '../../src/simulator/kinds.ts'
 import { MODELS, modelsOf, type DeviceModel } from '../../src/simulator/models.ts'
 
 const [first] = MODELS as [DeviceModel]
+const FAMILIES = {
+  iphone: { family: 'iPhone', name: /^iPhone/, darwin: 4 },
+  ipad: { family: 'iPad', name: /^iPad/, darwin: 4 },
+  mac: { family: 'Mac', name: /^Mac/, darwin: 9 },
+  appletv: { family: 'AppleTV', name: /^Apple TV/, darwin: 4 },
+}
 
 describe('the models', () => {
   it('are a dozen products or more, each once', () => {
@@ -11,20 +18,21 @@ describe('the models', () => {
   })
 
   it.each(MODELS)('say of $modelName what its product name says', (model) => {
-    expect(model.productName).toMatch(model.platform === 'ipad' ? /^iPad\d+,\d+$/ : /^iPhone\d+,\d+$/)
-    expect(model.modelName.startsWith(model.platform === 'ipad' ? 'iPad' : 'iPhone')).toBe(true)
+    expect(model.productName.replace(/\d+,\d+$/, '')).toBe(FAMILIES[model.platform].family)
+    expect(model.modelName).toMatch(FAMILIES[model.platform].name)
     expect(model.modelNumber).toMatch(/^A\d{4}$/)
-    expect([64, 128, 256]).toContain(model.capacityGb)
+    expect([64, 128, 256, 512]).toContain(model.capacityGb)
   })
 
-  it.each(MODELS)('run a system of which $productName has the build', ({ osVersion, buildVersion }) => {
-    // Apple's builds begin with the number of the Darwin generation: 20 for iOS 16, and so on.
-    expect(Number.parseInt(buildVersion, 10)).toBe(Number.parseInt(osVersion, 10) + 4)
+  it.each(MODELS)('run a system of which $productName has the build', ({ platform, osVersion, buildVersion }) => {
+    // Apple's builds begin with the number of the Darwin generation: 20 for iOS 16 and 24 for macOS 15, and so on.
+    expect(Number.parseInt(buildVersion, 10)).toBe(Number.parseInt(osVersion, 10) + FAMILIES[platform].darwin)
   })
 
   it('can be asked for by platform', () => {
     expect(modelsOf('ipad').every((model) => model.productName.startsWith('iPad'))).toBe(true)
-    expect(modelsOf('ipad').length + modelsOf('iphone').length).toBe(MODELS.length)
+    expect(DEVICE_KINDS.filter((kind) => kind !== 'shared-ipad').flatMap(modelsOfKind)).toEqual(MODELS)
+    expect(modelsOfKind('shared-ipad')).toEqual(modelsOf('ipad'))
   })
 })
 
@@ -37,6 +45,13 @@ describe('the hardware behind a serial number', () => {
   it('has a UDID of today’s form, which begins with the chip', () => {
     expect(makeHardware(first, 'DMQVGC0DHLF0').udid).toMatch(/^00008140-00[0-9A-F]{14}$/)
     expect(makeHardware(first, 'x', '00008120-001A2D3C4E5F601E').udid).toBe('00008120-001A2D3C4E5F601E')
+  })
+
+  it('has a hardware UUID as UDID on a Mac, and what others have as UDID for its provisioning', () => {
+    const mac = makeHardware(modelsOf('mac')[0] as DeviceModel, 'C02ZQ0ABMD')
+    expect(mac.udid).toMatch(/^[0-9A-F]{8}-[0-9A-F]{4}-5[0-9A-F]{3}-9[0-9A-F]{3}-[0-9A-F]{12}$/)
+    expect(mac.provisioningUdid).toMatch(/^00008122-00[0-9A-F]{14}$/)
+    expect(makeHardware(first, 'C02ZQ0ABMD')).not.toHaveProperty('provisioningUdid')
   })
 
   it('has an IMEI with a true check digit, on phones only', () => {

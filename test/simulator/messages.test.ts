@@ -2,20 +2,30 @@ import { describe, expect, it } from 'vitest'
 import { parseCheckin } from '../../src/apple/wire/checkin.ts'
 import { decodePlist, plistDict } from '../../src/apple/wire/plist.ts'
 import { parseReport } from '../../src/apple/wire/report.ts'
+import type { DeviceMemory } from '../../src/simulator/device-memory.ts'
 import {
-  authenticateMessage, checkOutMessage, idleMessage, reportMessage, tokenUpdateMessage,
+  authenticateMessage, checkOutMessage, getBootstrapTokenMessage, idleMessage, reportMessage, setBootstrapTokenMessage,
+  tokenUpdateMessage, userAuthenticateMessage, userTokenUpdateMessage,
 } from '../../src/simulator/messages.ts'
+import { modelsOf, type DeviceModel } from '../../src/simulator/models.ts'
 import { sample } from '../apple/wire/samples.ts'
 import type { Answer } from '../../src/simulator/answer.ts'
-import { ask, phone } from './phone.ts'
+import { ask, phone, userOf } from './phone.ts'
 
 const keys = (body: Uint8Array) => Object.keys(plistDict(decodePlist(body)))
 const sampleKeys = (file: string) => keys(sample('valid', file))
-const authenticate = (memory = phone()) => authenticateMessage(memory.hardware, memory.enrollment.profile)
+const authenticate = (memory = phone()) => authenticateMessage(memory)
 const report = (answer: Answer) => reportMessage(phone(), 'A-1', answer)
 const tokenUpdate = (unlockToken: boolean) => (
   tokenUpdateMessage(phone().hardware.udid, phone().enrollment, { unlockToken })
 )
+
+const NETWORK_USER = { id: '16C0477E-EB2F-4B5E-AAFD-92B2B91C4B16', shortName: 'net1', longName: 'Net One', network: true }
+const mac = () => phone({ model: modelsOf('mac')[0] as DeviceModel })
+const sharedIpad = () => phone({ model: modelsOf('ipad')[0] as DeviceModel, sharedIpad: true })
+const withUser = (memory: DeviceMemory) => [memory, userOf(memory)] as const
+const userIdle = (memory: DeviceMemory) => idleMessage(memory, userOf(memory).user)
+const userReport = (memory: DeviceMemory, answer: Answer) => reportMessage(memory, 'A-1', answer, userOf(memory).user)
 
 // In the very order of the samples too: devices write the keys of a dict by the alphabet.
 describe('messages have the keys of the samples', () => {
@@ -42,6 +52,33 @@ describe('messages have the keys of the samples', () => {
       .toEqual(sampleKeys('48-ack-devicelocation.plist'))
   })
 
+  it.each([
+    ['02-authenticate-macos.plist', () => authenticateMessage(mac())],
+    ['12-userauthenticate-1.plist', () => userAuthenticateMessage(mac(), NETWORK_USER)],
+    ['14-setbootstraptoken.plist', () => setBootstrapTokenMessage(mac(), Buffer.alloc(64))],
+    ['15-setbootstraptoken-remove.plist', () => setBootstrapTokenMessage(mac(), undefined)],
+    ['16-getbootstraptoken.plist', () => getBootstrapTokenMessage(mac())],
+    ['07-tokenupdate-macos-user.plist', () => userTokenUpdateMessage(...withUser(mac()))],
+    ['42-idle-shared-ipad-user.plist', () => userIdle(sharedIpad())],
+    ['46-ack-securityinfo-macos.plist', () => report(ask(mac(), 'SecurityInfo'))],
+    ['53-notnow-macos-user.plist', () => userReport(mac(), { status: 'NotNow' })],
+  ])('%s', (file, message) => {
+    expect(keys(message())).toEqual(sampleKeys(file))
+  })
+
+  // An AuthToken is what a network user has after a digest.
+  it('41-idle-macos-user-authtoken.plist', () => {
+    expect(['AuthToken', ...keys(userIdle(mac()))]).toEqual(sampleKeys('41-idle-macos-user-authtoken.plist'))
+  })
+
+  it('06-tokenupdate-macos-device.plist, 08-tokenupdate-shared-ipad-user.plist', () => {
+    const device = mac()
+    const without = (file: string) => sampleKeys(file).filter((key) => key !== 'AwaitingConfiguration')
+    expect(keys(tokenUpdateMessage(device.hardware.udid, device.enrollment, { unlockToken: true })))
+      .toEqual(without('06-tokenupdate-macos-device.plist'))
+    expect(keys(userTokenUpdateMessage(...withUser(sharedIpad())))).toEqual(without('08-tokenupdate-shared-ipad-user.plist'))
+  })
+
   // AwaitingConfiguration is said in Setup Assistant only, where no device of ours comes from.
   it('04-tokenupdate-ios-awaiting.plist', () => {
     expect(['AwaitingConfiguration', ...keys(tokenUpdate(true))])
@@ -57,6 +94,22 @@ describe('messages', () => {
     expect(parseCheckin(tokenUpdate(true)))
       .toMatchObject({ MessageType: 'TokenUpdate', UnlockToken: expect.any(Buffer) })
     expect(parseReport(idleMessage(phone()))).toMatchObject({ status: 'Idle', channel: { deviceKey: hardware.udid } })
+  })
+
+  it('of users are read as theirs, by the key that tells them apart', () => {
+    const [pad, onPad] = withUser(sharedIpad())
+    const [laptop, onMac] = withUser(mac())
+    expect(parseReport(idleMessage(pad, onPad.user)).channel)
+      .toMatchObject({ channel: 'user', userKey: 'kim.berger@appleid.example.edu', userLongName: 'Kim Berger' })
+    expect(parseReport(idleMessage(laptop, onMac.user)).channel).toMatchObject({ channel: 'user', userKey: onMac.user.id })
+    expect(parseCheckin(checkOutMessage(laptop, onMac.user)).channel).toMatchObject({ userKey: onMac.user.id })
+    expect(parseCheckin(checkOutMessage(laptop)).channel).toMatchObject({ channel: 'device', userKey: '' })
+  })
+
+  it('bring no UnlockToken from what has none to give', () => {
+    for (const device of [mac(), sharedIpad(), phone({ model: modelsOf('appletv')[0] as DeviceModel })]) {
+      expect(device.enrollment.unlockToken).toBeUndefined()
+    }
   })
 
   it('keep to themselves what the rights do not cover', () => {

@@ -11,10 +11,11 @@ import { readCertificate } from '../../src/apple/wire/x509.ts'
 import type { Answer } from '../../src/simulator/answer.ts'
 import { answerCommand } from '../../src/simulator/answers.ts'
 import { freshSecrets, rememberProfile } from '../../src/simulator/check-in.ts'
-import type { DeviceMemory } from '../../src/simulator/device-memory.ts'
+import type { DeviceMemory, UserChannel } from '../../src/simulator/device-memory.ts'
 import { freshState, type StateChoices } from '../../src/simulator/device-state.ts'
 import { makeHardware } from '../../src/simulator/hardware.ts'
 import { MODELS, type DeviceModel } from '../../src/simulator/models.ts'
+import { peopleOf } from '../../src/simulator/people.ts'
 
 export const NOW = new Date('2026-03-01T08:15:30Z')
 export const ENROLLMENT = 'com.example.enrollment'
@@ -59,21 +60,31 @@ export function phone(
   o: StateChoices & { accessRights?: number; model?: DeviceModel; roots?: Buffer[] } = {},
 ): DeviceMemory {
   const hardware = makeHardware(o.model ?? (MODELS[0] as DeviceModel), 'DMQVGC0DHLF0')
-  const xml = profileXml({ accessRights: o.accessRights ?? 8191, trustRoots: o.roots ?? [] })
+  const xml = profileXml({
+    accessRights: o.accessRights ?? 8191, trustRoots: o.roots ?? [],
+    serverCapabilities: ['com.apple.mdm.per-user-connections', 'com.apple.mdm.bootstraptoken'],
+  })
   const profile = readEnrollmentProfile(xml)
+  const state = freshState(hardware, o)
+  const secrets = freshSecrets({ hardware, state }, profile)
   const memory: DeviceMemory = {
-    hardware,
-    state: freshState(hardware, o),
-    phase: 'enrolled',
-    enrollment: { profileXml: xml, profile, identity, pushToken: randomBytes(32), ...freshSecrets(profile) },
+    hardware, state, phase: 'enrolled', enrollment: { profileXml: xml, profile, identity, pushToken: randomBytes(32), users: [], ...secrets },
   }
   rememberProfile(memory)
   return memory
 }
 
 /** What the device answers to a command that went over the wire. */
-export function ask(memory: DeviceMemory, requestType: string, params: EncodableDict = {}): Answer {
-  return answerCommand(memory, commandDict(requestType, params), NOW)
+export function ask(memory: DeviceMemory, requestType: string, params: EncodableDict = {}, user?: UserChannel): Answer {
+  return answerCommand(memory, commandDict(requestType, params), NOW, user)
+}
+
+/** The channel of somebody who is logged in on this device. */
+export function userOf(memory: DeviceMemory, user = peopleOf(memory.hardware, memory.state)[0]): UserChannel {
+  if (!user) throw new Error('a device without users')
+  const channel = { user, loggedIn: true, profiles: [], pushToken: randomBytes(32), pushMagic: 'the magic of a user' }
+  memory.enrollment.users.push(channel)
+  return channel
 }
 
 export function commandDict(requestType: string, params: EncodableDict = {}): PlistDict {

@@ -11,6 +11,8 @@ export interface EnrollmentProfile {
   checkInUrl: string
   topic: string
   accessRights?: number | undefined
+  /** What the server says it can do, such as `com.apple.mdm.per-user-connections`. */
+  serverCapabilities: string[]
   signMessage: boolean
   checkOutWhenRemoved: boolean
   scep: {
@@ -37,6 +39,7 @@ const mdmPayload = z.object({
   CheckInURL: z.string().optional(),
   CheckOutWhenRemoved: z.boolean().default(false),
   IdentityCertificateUUID: z.string(),
+  ServerCapabilities: z.array(z.string()).default([]),
   ServerURL: z.string(),
   SignMessage: z.boolean().default(false),
   Topic: z.string(),
@@ -78,6 +81,7 @@ function management(mdm: z.infer<typeof mdmPayload>) {
     checkInUrl: mdm.CheckInURL ?? mdm.ServerURL,
     topic: mdm.Topic,
     accessRights: mdm.AccessRights,
+    serverCapabilities: mdm.ServerCapabilities,
     signMessage: mdm.SignMessage,
     checkOutWhenRemoved: mdm.CheckOutWhenRemoved,
   }

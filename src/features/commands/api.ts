@@ -14,7 +14,7 @@ import { isDestructive } from './kinds.ts'
 import { findCommand, listCommands } from './read.ts'
 import { registerPlists } from './plist-api.ts'
 import { flatRequest, commandRequest, readJson, readRequest } from './request.ts'
-import { withUnlockToken } from './unlock-token.ts'
+import { asIfTokenWereThere, withUnlockToken } from './unlock-token.ts'
 import { COMMAND_STATES, commandDetail, commandSummary, queuedCommand, shapeDetail, shapeSummary } from './shape.ts'
 
 const deviceParams = z.object({ device: z.string().min(1).max(128).describe('Id, serial number, UDID or EnrollmentID') })
@@ -106,8 +106,8 @@ async function queue(
   }
   if (device.state !== 'enrolled') throw new Problem('device_unenrolled', `Its enrollment is ${device.state}`)
   const enrollment = await channelOf(deps, device, to.user)
+  const checked = check({ ...wanted, command: wanted.bytes ? wanted.command : asIfTokenWereThere(wanted.command) }, device, to.user === undefined ? 'device' : 'user')
   const complete = wanted.bytes ? wanted : { ...wanted, command: await withUnlockToken(deps, device, wanted.command) }
-  const checked = check(complete, device, to.user === undefined ? 'device' : 'user')
   return change(deps, request, reply, 202, async (work) => {
     const target = { enrollment, device: device.id }
     const { id, deduplicated } = await enqueue(deps, work, target, { ...complete, forced: checked.overridden })

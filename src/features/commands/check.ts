@@ -22,6 +22,7 @@ export function check(wanted: CommandRequest & { force: boolean }, device: Devic
     accessRights: device.access_rights,
     channel,
     userEnrollment: device.device_key_kind === 'enrollment_id',
+    sharedIpad: isSharedIpad(device),
   })
   const refusals = findings.filter((finding) => finding.level === 'refusal')
   const [first] = refusals
@@ -30,4 +31,10 @@ export function check(wanted: CommandRequest & { force: boolean }, device: Devic
     throw new Problem('not_supported_by_device', first.detail, { errors, extra: first.requires === undefined ? {} : { requires: first.requires } })
   }
   return { warnings: findings.map(({ pointer, code, detail }) => ({ pointer, code, detail })), overridden: first !== undefined }
+}
+
+/** As the device said it itself since it enrolled: erased, an iPad may come back as the other kind. */
+function isSharedIpad({ facts, facts_at, enrolled_at }: DeviceRow): boolean | null {
+  const said = facts['IsMultiUser']
+  return typeof said === 'boolean' && facts_at && enrolled_at && facts_at >= enrolled_at ? said : null
 }

@@ -93,8 +93,9 @@ function profileOf(
     serverUrl: new URL('/mdm', publicUrl).href,
     topic: attempt.topic,
     accessRights: link.accessRights,
-    // Cannot be added by an update, and without it no Mac ever reports its users.
-    serverCapabilities: ['com.apple.mdm.per-user-connections'],
+    // The first cannot be added by an update, and without it no Mac ever reports its users. Without the second none entrusts its
+    // bootstrap token. `com.apple.mdm.token` would promise GetToken, which we decline.
+    serverCapabilities: ['com.apple.mdm.per-user-connections', 'com.apple.mdm.bootstraptoken'],
     scep: {
       url: new URL('/scep', publicUrl).href,
       name: `${organization} device identity`,

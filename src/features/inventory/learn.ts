@@ -12,7 +12,7 @@ export const TELLING_TYPES: readonly string[] = Object.keys(TELLING)
 const ANSWERS = {
   name: 'inventory_answers',
   text: `select r.request_type, r.fields, r.ended_at, e.device_id from command_results r join enrollments e on e.id = r.enrollment_id
-    where r.id = any($1) and r.state = 'acknowledged' order by r.ended_at, r.id`,
+    where r.id = any($1) and r.state = 'acknowledged' and e.channel = 'device' order by r.ended_at, r.id`,
 }
 
 // Oldest first, one answer for each device: an UPDATE takes one row for each target.
@@ -35,7 +35,8 @@ interface Learned {
 
 /**
  * Learns from answers: the newest facts by Apple's names, and the columns that lists show. Runs as an errand, so that an
- * odd answer can never roll back its own acknowledgement; running it twice changes nothing.
+ * odd answer can never roll back its own acknowledgement; running it twice changes nothing. What a device answers on the
+ * channel of a user is how it looks to that user (accounts, settings), so it stays with its command.
  */
 export async function learn(deps: Deps, commandIds: string[]): Promise<void> {
   const rows = await deps.db.read.rows<{ request_type: string; fields: Record<string, unknown> | null; ended_at: Date; device_id: DeviceId }>(

@@ -94,13 +94,18 @@ describe('readEnrollmentProfile', () => {
     expect(readEnrollmentProfile(enrollmentProfile(options))).toEqual({
       identifier: 'com.example.mdm', consentText: options.consentText, serverUrl: options.serverUrl,
       checkInUrl: options.checkInUrl, topic: options.topic, accessRights: 8191, signMessage: true,
-      checkOutWhenRemoved: true, scep: { ...options.scep }, roots: ROOTS,
+      serverCapabilities: options.serverCapabilities, checkOutWhenRemoved: true, scep: { ...options.scep }, roots: ROOTS,
     })
   })
 
   it('checks in at the server URL when no other is named', () => {
     const { checkInUrl: _, ...plain } = options
     expect(readEnrollmentProfile(enrollmentProfile(plain)).checkInUrl).toBe(options.serverUrl)
+  })
+
+  it('expects nothing of a server that promises nothing', () => {
+    const { serverCapabilities: _, ...plain } = options
+    expect(readEnrollmentProfile(enrollmentProfile(plain)).serverCapabilities).toEqual([])
   })
 
   it('takes the identity that the MDM payload names', () => {
