@@ -9,6 +9,7 @@ import { answerDeclarative } from '../../features/declarations/index.ts'
 import { checkin, isCurrent, type KnownTopic, type Sightings } from '../../features/enrollments/index.ts'
 import { answerScep, type Authorities, type Identity } from '../../features/identity/index.ts'
 import { holdsAnyTopic, isKnownTopic } from '../../features/push/index.ts'
+import type { Said } from '../../features/webhook/index.ts'
 import { deviceGate, transportGuard } from './gate.ts'
 import { messageKind, type MessageKind } from './content-type.ts'
 import { readScepRequest } from './scep-request.ts'
@@ -49,7 +50,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
         const body = bodyOf(request)
         const kind = messageKind(request.headers['content-type'], welcome)
         const identity = gate(request, body)
-        return kind === 'checkin' ? answerCheckin(request, reply, identity, body) : answerReport(request, reply, identity.certificate.sha256, body)
+        return kind === 'checkin' ? answerCheckin(request, reply, identity, body) : answerReport(request, reply, identity, body)
       })
       app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url, bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
     }
@@ -68,18 +69,19 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
 
   async function answerCheckin(request: FastifyRequest, reply: FastifyReply, identity: Identity, body: Buffer): Promise<FastifyReply> {
     const message = parseCheckin(body)
+    const said = saidIn(request, body)
     const { enrollment, answer } = message.MessageType === 'DeclarativeManagement'
-      ? await answerDeclarative(deps, identity.certificate.sha256, message)
-      : await checkin(deps, identity, message, topicsFor(identity))
+      ? await answerDeclarative(deps, identity.certificate.sha256, message, said)
+      : await checkin(deps, identity, message, said, topicsFor(identity))
     if (enrollment !== undefined) parts.sightings.saw(enrollment)
     counted.checkin(message.MessageType, 'accepted')
     deps.log.info({ door: 'device', requestId: request.id, said: message.MessageType, device: message.channel.deviceKey, status: 200 }, 'check-in')
     return answer ? reply.code(200).type(answer.contentType).send(answer.body) : reply.code(200).send()
   }
 
-  async function answerReport(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {
+  async function answerReport(request: FastifyRequest, reply: FastifyReply, identity: Identity, body: Buffer): Promise<FastifyReply> {
     const report = parseReport(body)
-    const { enrollment, command, ignored } = await poll(deps, certificate, report, body)
+    const { enrollment, command, ignored } = await poll(deps, identity.certificate.sha256, report, saidIn(request, body))
     parts.sightings.saw(enrollment)
     counted.connect(report.status)
     const line = { door: 'device', requestId: request.id, said: report.status, device: report.channel.deviceKey, status: 200 }
@@ -93,6 +95,13 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
 /** A device of another server may bring its topic along while we hold none; its pushes wait for one (shared decision 5). */
 function topicsFor({ isExtra }: Identity): KnownTopic {
   return async (work, topic) => (await isKnownTopic(work, topic)) || (isExtra && !(await holdsAnyTopic(work)))
+}
+
+/** The request as the webhook tells of it; of each query parameter the first value, names in order. */
+function saidIn(request: FastifyRequest, raw: Buffer): Said {
+  const query = Object.entries(request.query as Record<string, string | string[]>)
+  const params = query.map(([name, value]) => [name, Array.isArray(value) ? (value[0] ?? '') : value] as const)
+  return { raw, urlParams: Object.fromEntries(params.toSorted(([a], [b]) => (a < b ? -1 : 1))) }
 }
 
 function bodyOf(request: FastifyRequest): Buffer {

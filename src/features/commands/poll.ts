@@ -3,8 +3,9 @@ import type { Deps } from '../../base/deps.ts'
 import type { DeviceId, EnrollmentId } from '../../base/ids.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import type { Work } from '../../base/work.ts'
-import { boundDevice, findSpeaker, lock, renewIfNew, type Locked, type Speaker } from '../enrollments/index.ts'
+import { boundDevice, findSpeaker, lock, renewIfNew, tellWebhook, type Locked, type Speaker } from '../enrollments/index.ts'
 import { visited, wakeAt } from '../push/index.ts'
+import type { Said } from '../webhook/index.ts'
 import { settle } from './settle.ts'
 import * as store from './store.ts'
 import { glance } from './visit.ts'
@@ -21,12 +22,17 @@ export interface PollAnswer {
  * One visit of a device on its command channel: its report is stored and the next command chosen in one transaction that
  * holds the enrollment row. Throws DeviceRefused; then nothing is stored.
  */
-export async function poll(deps: Deps, certificateSha256: Buffer, report: Report, raw: Buffer): Promise<PollAnswer> {
-  if (report.status === 'Idle' && report.channel.channel === 'device') {
+export async function poll(deps: Deps, certificateSha256: Buffer, report: Report, said: Said): Promise<PollAnswer> {
+  // A quiet poll writes nothing, unless somebody wants to be told of it.
+  if (report.status === 'Idle' && report.channel.channel === 'device' && !deps.config.webhook) {
     const seen = await glance(deps.db, certificateSha256, report.channel.deviceKey)
     if (seen?.quiet) return { enrollment: seen.enrollment }
   }
-  return deps.work({ kind: 'device', id: report.channel.deviceKey }, (work) => converse(deps, work, certificateSha256, report, raw))
+  return deps.work({ kind: 'device', id: report.channel.deviceKey }, async (work) => {
+    const answer = await converse(deps, work, certificateSha256, report, said.raw)
+    await tellWebhook(deps, work, certificateSha256, { kind: 'report', ...report }, said)
+    return answer
+  })
 }
 
 async function converse(deps: Deps, work: Work, certificateSha256: Buffer, report: Report, raw: Buffer): Promise<PollAnswer> {

@@ -6,6 +6,7 @@ import type { AttemptId, DeviceId, EnrollmentId } from '../../base/ids.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import type { Work } from '../../base/work.ts'
 import { bindCertificate, nameInWords, recordExtraCertificate, revokeAllOf, type Identity } from '../identity/index.ts'
+import type { Said } from '../webhook/index.ts'
 import { findPlace, findPlaceOfExtra } from './authenticate-place.ts'
 import { getBootstrapToken, setBootstrapToken } from './bootstrap-token.ts'
 import { getToken, returnToService, userAuthenticate } from './declined.ts'
@@ -13,6 +14,7 @@ import { platformOf } from './platform.ts'
 import { renewIfNew } from './renew.ts'
 import { boundDevice, findSpeaker, type Speaker } from './speaker.ts'
 import * as store from './store.ts'
+import { tellWebhook } from './tell.ts'
 import { unlockTokenPlace } from './unlock-token.ts'
 
 /** Declarative management has a room of its own. */
@@ -41,9 +43,9 @@ export interface CheckinAnswer {
 
 /**
  * Takes one check-in message of a device whose identity was verified, as one unit of work. `knownTopic` says whether we
- * hold a push certificate of a topic. Throws DeviceRefused; then nothing is stored.
+ * hold a push certificate of a topic; `said` is the request for the webhook. Throws DeviceRefused; then nothing is stored.
  */
-export async function checkin(deps: Deps, identity: Identity, message: Message, knownTopic: KnownTopic): Promise<CheckinAnswer> {
+export async function checkin(deps: Deps, identity: Identity, message: Message, said: Said, knownTopic: KnownTopic): Promise<CheckinAnswer> {
   return deps.work({ kind: 'device', id: message.channel.deviceKey }, async (work) => {
     // A newcomer from another server: unknown until it authenticates, and for every other message.
     if (identity.isExtra && message.MessageType === 'Authenticate') await recordExtraCertificate(work, identity.certificate)
@@ -53,6 +55,7 @@ export async function checkin(deps: Deps, identity: Identity, message: Message, 
       deps: Deps, work: Work, speaker: Speaker, m: Message, identity: Identity,
     ) => Promise<EncodableDict | undefined>
     const dict = await handle(deps, work, speaker, message, identity)
+    await tellWebhook(deps, work, identity.certificate.sha256, { kind: 'checkin', channel: message.channel, messageType: message.MessageType }, said)
     return { enrollment: speaker.device?.id, ...(dict && { answer: { contentType: 'application/xml; charset=utf-8', body: encodePlist(dict) } }) }
   })
 }

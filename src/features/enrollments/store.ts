@@ -107,7 +107,7 @@ const RESET = {
   name: 'enrollment_reset',
   text: `update enrollments set state = 'identity_issued', generation = generation + 1, topic = $2, push_token = null, push_magic = null,
       token_updated_at = null, push_stopped_at = null, push_trouble = null, sealed_unlock_token = null, sealed_bootstrap_token = null,
-      awaiting_configuration = false, enrolled_at = null
+      awaiting_configuration = false, enrolled_at = null, token_update_tally = 0
     where id = $1`,
 }
 
@@ -118,7 +118,8 @@ export async function reset(tx: Tx, id: EnrollmentId, topic: string): Promise<vo
 
 const END = {
   name: 'enrollment_end',
-  text: `update enrollments set state = $2, ended_at = $3, push_token = null, push_magic = null, push_stopped_at = null, push_trouble = null
+  text: `update enrollments set state = $2, ended_at = $3, push_token = null, push_magic = null, push_stopped_at = null, push_trouble = null,
+      token_update_tally = 0
     where (id = $1 or parent_id = $1) and state in ('identity_issued', 'pending_approval', 'enrolled', 'blocked') returning id`,
 }
 
@@ -129,7 +130,7 @@ export async function end(work: Work, id: EnrollmentId, state: 'unenrolled' | 'e
 
 const END_USERS = {
   name: 'enrollment_end_users',
-  text: `update enrollments set state = 'unenrolled', ended_at = $2, push_token = null, push_magic = null
+  text: `update enrollments set state = 'unenrolled', ended_at = $2, push_token = null, push_magic = null, token_update_tally = 0
     where parent_id = $1 and state = 'enrolled' returning id`,
 }
 
@@ -143,6 +144,7 @@ const PUSH_TARGET = {
   text: `update enrollments set state = case when state = 'identity_issued' then 'enrolled' else state end, topic = $2, push_token = $3,
       push_magic = $4, token_updated_at = $5::timestamptz, push_stopped_at = null, push_trouble = null,
       sealed_unlock_token = coalesce($6, sealed_unlock_token), awaiting_configuration = awaiting_configuration or $7,
+      token_update_tally = token_update_tally + case when state = 'pending_approval' then 0 else 1 end,
       enrolled_at = coalesce(enrolled_at, case when state <> 'pending_approval' then $5::timestamptz end)
     where id = $1`,
 }
@@ -156,8 +158,8 @@ export interface PushTarget {
 }
 
 /**
- * Stores a TokenUpdate. What is absent keeps its old value: a missing UnlockToken or AwaitingConfiguration says nothing
- * (protocol.md 2.2).
+ * Stores a TokenUpdate and counts it; those of a held newcomer do not count. What is absent keeps its old value: a missing
+ * UnlockToken or AwaitingConfiguration says nothing (protocol.md 2.2).
  */
 export async function setPushTarget(work: Work, id: EnrollmentId, target: PushTarget): Promise<void> {
   await work.tx.rows(PUSH_TARGET, [
