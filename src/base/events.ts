@@ -14,6 +14,7 @@ export type Event =
   | { type: 'device.bootstrap_token_removed'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'device.unreachable'; device: DeviceId; enrollment: EnrollmentId; reason: string }
   | { type: 'device.updated'; device: DeviceId; learned: string[] }
+  | { type: 'enrollment.imported'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'enrollment.held'; device: DeviceId; enrollment: EnrollmentId; attempt: AttemptId | null }
   | { type: 'enrollment.approved'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'enrollment.rejected'; device: DeviceId; enrollment: EnrollmentId }

@@ -4,14 +4,14 @@ import { counted } from '../../base/metrics.ts'
 import type { Clients } from '../../features/push/index.ts'
 import { acceptBodies } from './body.ts'
 import { gate } from './gate.ts'
-import { addRoutes } from './routes.ts'
+import { addMigration, addRoutes } from './routes.ts'
 import { speak } from './speech.ts'
 
 /** NanoMDM's own paths, and those under which NanoHUB mounts the same API. */
 const PREFIXES = ['/v1', '/api/v1/nanomdm']
 
 /**
- * The door for scripts and servers written for NanoMDM: push, enqueue, pushcert and escrowkeyunlock, with upstream's methods,
+ * The door for scripts and servers written for NanoMDM: push, enqueue, pushcert, escrowkeyunlock and migration, with upstream's methods,
  * statuses and JSON (nanomdm, docs/openapi.yaml). An encapsulated plugin, mounted at the root.
  */
 export function compatDoor(deps: Deps, clients: Clients) {
@@ -24,6 +24,7 @@ export function compatDoor(deps: Deps, clients: Clients) {
     })
     app.addHook('onResponse', async (request, reply) => note(deps, request, reply))
     for (const prefix of PREFIXES) addRoutes(app, deps, clients, prefix)
+    addMigration(app, deps)
   }
 }
 

@@ -5,6 +5,7 @@ import type { Clients } from '../../features/push/index.ts'
 import { bodyOf, BODY_LIMIT } from './body.ts'
 import { enqueue } from './enqueue.ts'
 import { ESCROW_LIMIT, unlockByEscrowKey } from './escrow.ts'
+import { importMessage } from './migration.ts'
 import { push } from './push.ts'
 import { getPushCertificate, putPushCertificate } from './pushcert.ts'
 import { shapeResult, statusOf, type Result } from './result.ts'
@@ -39,6 +40,14 @@ export function addRoutes(app: FastifyInstance, deps: Deps, clients: Clients, pr
     const answer = await unlockByEscrowKey(deps, principalOf(request), await bodyOf(request))
     if ('error' in answer) return sendJson(reply, answer.status, { error: answer.error })
     return reply.code(answer.status).header('content-type', answer.contentType).send(answer.body)
+  })
+}
+
+/** Where tools send what they read from another server; it has no prefix. */
+export function addMigration(app: FastifyInstance, deps: Deps): void {
+  app.all('/migration', { bodyLimit: BODY_LIMIT }, async (request, reply) => {
+    const answer = await importMessage(deps, principalOf(request), await bodyOf(request))
+    return 'error' in answer ? sendJson(reply, answer.status, { error: answer.error }) : reply.code(answer.status).send('')
   })
 }
 

@@ -6,7 +6,7 @@ import { counted } from '../../base/metrics.ts'
 import { Problem } from '../../base/problem.ts'
 import { poll } from '../../features/commands/index.ts'
 import { answerDeclarative } from '../../features/declarations/index.ts'
-import { checkin, isCurrent, type KnownTopic, type Sightings } from '../../features/enrollments/index.ts'
+import { checkin, hear, isCurrent, type KnownTopic, type Sightings } from '../../features/enrollments/index.ts'
 import { answerScep, type Authorities, type Identity } from '../../features/identity/index.ts'
 import { holdsAnyTopic, isKnownTopic } from '../../features/push/index.ts'
 import type { Said } from '../../features/webhook/index.ts'
@@ -70,9 +70,11 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
   async function answerCheckin(request: FastifyRequest, reply: FastifyReply, identity: Identity, body: Buffer): Promise<FastifyReply> {
     const message = parseCheckin(body)
     const said = saidIn(request, body)
-    const { enrollment, answer } = message.MessageType === 'DeclarativeManagement'
-      ? await answerDeclarative(deps, identity.certificate.sha256, message, said)
-      : await checkin(deps, identity, message, said, topicsFor(identity))
+    const { enrollment, answer } = await hear(deps, identity, message.channel, message.MessageType === 'Authenticate', () => (
+      message.MessageType === 'DeclarativeManagement'
+        ? answerDeclarative(deps, identity.certificate.sha256, message, said)
+        : checkin(deps, identity, message, said, topicsFor(identity))
+    ))
     if (enrollment !== undefined) parts.sightings.saw(enrollment)
     counted.checkin(message.MessageType, 'accepted')
     deps.log.info({ door: 'device', requestId: request.id, said: message.MessageType, device: message.channel.deviceKey, status: 200 }, 'check-in')
@@ -81,7 +83,9 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
 
   async function answerReport(request: FastifyRequest, reply: FastifyReply, identity: Identity, body: Buffer): Promise<FastifyReply> {
     const report = parseReport(body)
-    const { enrollment, command, ignored } = await poll(deps, identity.certificate.sha256, report, saidIn(request, body))
+    const { enrollment, command, ignored } = await hear(deps, identity, report.channel, false, () => (
+      poll(deps, identity.certificate.sha256, report, saidIn(request, body))
+    ))
     parts.sightings.saw(enrollment)
     counted.connect(report.status)
     const line = { door: 'device', requestId: request.id, said: report.status, device: report.channel.deviceKey, status: 200 }

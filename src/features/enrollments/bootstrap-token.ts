@@ -2,7 +2,7 @@ import type { GetBootstrapToken, SetBootstrapToken } from '../../apple/wire/chec
 import type { EncodableDict } from '../../apple/wire/plist-writer.ts'
 import type { Tx } from '../../base/db.ts'
 import type { Deps } from '../../base/deps.ts'
-import type { EnrollmentId } from '../../base/ids.ts'
+import type { DeviceId, EnrollmentId } from '../../base/ids.ts'
 import type { Work } from '../../base/work.ts'
 import { lockSpeaking } from './speaking.ts'
 import type { Speaker } from './speaker.ts'
@@ -16,7 +16,13 @@ const SET = { name: 'bootstrap_token_set', text: 'update enrollments set sealed_
 
 /** Keeps what the device entrusts, sealed, for this generation; a message without a token asks to forget it (protocol.md 2.5). */
 export async function setBootstrapToken(deps: Deps, work: Work, speaker: Speaker, m: SetBootstrapToken): Promise<undefined> {
-  const { id, device_id } = await lockSpeaking(work, speaker)
+  await keepBootstrapToken(deps, work, await lockSpeaking(work, speaker), m)
+}
+
+/** The same for an enrollment whose row is held. */
+export async function keepBootstrapToken(
+  deps: Deps, work: Work, { id, device_id }: { id: EnrollmentId; device_id: DeviceId }, m: SetBootstrapToken,
+): Promise<void> {
   const sealed = m.BootstrapToken === undefined ? null : deps.vault.seal(m.BootstrapToken, placeOf(id))
   await work.tx.rows(SET, [id, sealed])
   await work.emit({ type: sealed ? 'device.bootstrap_token_set' : 'device.bootstrap_token_removed', device: device_id, enrollment: id })

@@ -9,7 +9,8 @@ import { bindCertificate, nameInWords, recordExtraCertificate, revokeAllOf, type
 import type { Said } from '../webhook/index.ts'
 import { findPlace, findPlaceOfExtra } from './authenticate-place.ts'
 import { getBootstrapToken, setBootstrapToken } from './bootstrap-token.ts'
-import { getToken, returnToService, userAuthenticate } from './declined.ts'
+import { getToken, returnToService } from './declined.ts'
+import { userAuthenticate } from './network-users.ts'
 import { platformOf } from './platform.ts'
 import { renewIfNew } from './renew.ts'
 import { boundDevice, findSpeaker, type Speaker } from './speaker.ts'
@@ -76,7 +77,8 @@ async function authenticate(_deps: Deps, work: Work, speaker: Speaker, m: Authen
   await work.emit({ type: place.state === 'pending_approval' ? 'enrollment.held' : 'device.enrolling', device: deviceId, enrollment: id, attempt })
 }
 
-async function reportAdopted(work: Work, certificate: Certificate, ids: { device: DeviceId; enrollment: EnrollmentId }): Promise<void> {
+/** Tells whose certificate it is from now on, and who issued it. */
+export async function reportAdopted(work: Work, certificate: Certificate, ids: { device: DeviceId; enrollment: EnrollmentId }): Promise<void> {
   const { serialNumber, issuer, sha256 } = certificate
   await work.emit({ type: 'certificate.adopted', ...ids, serial_number: serialNumber, issuer: nameInWords(issuer), sha256: sha256.toString('hex') })
 }
@@ -115,7 +117,7 @@ async function tokenUpdate(deps: Deps, work: Work, speaker: Speaker, m: TokenUpd
 }
 
 /** A user channel exists only while its device is enrolled; it has its own queue, token and magic. */
-async function userTokenUpdate(work: Work, device: store.Locked, m: TokenUpdate): Promise<undefined> {
+export async function userTokenUpdate(work: Work, device: store.Locked, m: TokenUpdate): Promise<undefined> {
   if (device.state !== 'enrolled') throw new DeviceRefused('not_enrolled')
   const user = await store.upsertUser(work, device.id, m.channel, m.Topic)
   const awaitingConfiguration = m.AwaitingConfiguration ?? false
@@ -124,7 +126,8 @@ async function userTokenUpdate(work: Work, device: store.Locked, m: TokenUpdate)
   await work.emit(user.before === 'enrolled' ? { type: 'device.token_updated', ...ids } : { type: 'device.enrolled', ...ids })
 }
 
-function targetOf(deps: Deps, m: TokenUpdate, id: EnrollmentId): store.PushTarget {
+/** What a TokenUpdate says of where to push. */
+export function targetOf(deps: Deps, m: TokenUpdate, id: EnrollmentId): store.PushTarget {
   const sealedUnlockToken = m.UnlockToken === undefined ? null : deps.vault.seal(m.UnlockToken, unlockTokenPlace(id))
   return { topic: m.Topic, token: m.Token, pushMagic: m.PushMagic, sealedUnlockToken, awaitingConfiguration: m.AwaitingConfiguration ?? false }
 }

@@ -4,6 +4,8 @@
  * Apple: https://developer.apple.com/documentation/devicemanagement/check-in
  */
 export { checkin, endGeneration, type CheckinAnswer, type KnownTopic } from './checkin.ts'
+export { hear } from './claim.ts'
+export { importCheckin } from './import.ts'
 export { registerDevices } from './api.ts'
 export { isCurrent } from './current.ts'
 export { getDevice, type DeviceRow } from './devices.ts'

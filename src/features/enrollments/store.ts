@@ -92,9 +92,9 @@ const INSERT = {
     returning id`,
 }
 
-/** A new generation of a device channel, bound to its certificate. */
+/** A new generation of a device channel, bound to its certificate when there is one. */
 export async function insertGeneration(
-  work: Work, o: { deviceId: DeviceId; deviceKey: string; state: EnrollmentState; certificateSha256: Buffer; attemptId: string | null; topic: string },
+  work: Work, o: { deviceId: DeviceId; deviceKey: string; state: EnrollmentState; certificateSha256: Buffer | null; attemptId: string | null; topic: string },
 ): Promise<EnrollmentId> {
   const [row] = await work.tx.rows<{ id: EnrollmentId }>(INSERT, [
     o.deviceId, o.deviceKey, o.state, o.certificateSha256, o.attemptId, o.topic, work.now,
@@ -107,7 +107,7 @@ const RESET = {
   name: 'enrollment_reset',
   text: `update enrollments set state = 'identity_issued', generation = generation + 1, topic = $2, push_token = null, push_magic = null,
       token_updated_at = null, push_stopped_at = null, push_trouble = null, sealed_unlock_token = null, sealed_bootstrap_token = null,
-      awaiting_configuration = false, enrolled_at = null, token_update_tally = 0
+      awaiting_configuration = false, enrolled_at = null, token_update_tally = 0, imported_at = null
     where id = $1`,
 }
 
