@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { encodeCommand } from '../../src/apple/wire/command.ts'
 import { encodePlist } from '../../src/apple/wire/plist-writer.ts'
@@ -76,6 +77,12 @@ describe('/v1/enqueue', () => {
     ['no plist', Buffer.from('hello')],
     ['no CommandUUID', encodePlist({ Command: { RequestType: 'ProfileList' } })],
     ['no RequestType', encodePlist({ CommandUUID: 'A-1', Command: {} })],
+    ['no Command', encodePlist({ CommandUUID: 'A-1' })],
+    ['an empty CommandUUID', encodePlist({ CommandUUID: '', Command: { RequestType: 'ProfileList' } })],
+    ['a CommandUUID that is a number', encodePlist({ CommandUUID: 7, Command: { RequestType: 'ProfileList' } })],
+    ['a CommandUUID no device could answer with', encodePlist({ CommandUUID: 'ä', Command: { RequestType: 'ProfileList' } })],
+    ['a Command that is text', encodePlist({ CommandUUID: 'A-1', Command: 'ProfileList' })],
+    ['a binary plist', readFileSync(new URL('../fixtures/apple/samples/hostile/20-binary-plist.plist', import.meta.url))],
   ])('refuses a body with %s by 500 and a string', async (_what, body) => {
     const answer = await call(server, 'PUT', `/v1/enqueue/${first.udid}`, body)
     expect(answer.status).toBe(500)
@@ -132,6 +139,16 @@ describe('/v1/enqueue', () => {
     expect(resultOf(answer)).toMatchObject({ command_uuid: uuid, request_type: 'ProfileList' })
     expect((await call(server, 'PUT', '/v1/enqueue/NOBODY', command())).status).toBe(500)
     expect((await call(server, 'PUT', '/v1/enqueue/%00', command())).status).toBe(500)
+  })
+
+  it('asks for nothing beyond the two keys', async () => {
+    const device = await enrolledDevice(server, '00008150-0000000000E7')
+    const bytes = encodePlist({ CommandUUID: 'one of (ours) #1', Command: { RequestType: 'NoSuchRequest', Anything: 1 }, Extra: 'kept' })
+    const answer = await call(server, 'PUT', `/v1/enqueue/${device.udid}?nopush=1`, bytes)
+    expect([answer.status, answer.json()]).toEqual([200, { no_push: true, command_uuid: 'one of (ours) #1', request_type: 'NoSuchRequest' }])
+    expect((await device.put(encodePlist({ UDID: device.udid, Status: 'Idle' }), REPORT)).body.equals(bytes)).toBe(true)
+    expect((await device.report({ Status: 'Acknowledged', CommandUUID: 'one of (ours) #1' })).status).toBe(200)
+    expect(await queued(server, device.udid)).toEqual([])
   })
 
   it('an empty body is a push', async () => {

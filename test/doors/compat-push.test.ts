@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startBramley, TOPIC, type TestServer } from '../support/bramley.ts'
 import { APNS_ID, call, resultOf } from '../support/compat.ts'
-import { enrolledDevice, type RawDevice } from '../support/raw-device.ts'
+import { enrolledDevice, obtainIdentity, rawDevice, type RawDevice } from '../support/raw-device.ts'
 
 let server: TestServer
 let first: RawDevice
@@ -82,6 +82,36 @@ describe('/v1/push', () => {
     await server.db.query('update push_certificates set stopped_reason = null')
     expect(answer.status).toBe(500)
     expect(resultOf(answer)).toEqual({ push_error: `no usable push certificate for topic ${TOPIC}` })
+  })
+
+  it('pushes to users by UDID:short name on a Shared iPad and by EnrollmentID:EnrollmentUserID on a personal Mac', async () => {
+    await first.tokenUpdate({ UserID: 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF', UserShortName: 'bob@example.edu' })
+    const id = 'B1C0A7E4-3D52-49F0-8A6B-77D0E1F2A3B4'
+    const own = { UDID: undefined, EnrollmentID: id }
+    await enrolledDevice(server, id, { authenticate: own, token: own }).then((device) => device.tokenUpdate({ ...own, EnrollmentUserID: 'U-1' }))
+    await server.db.query('delete from push_wakes')
+    const ids = [`${first.udid}:bob@example.edu`, id, `${id}:U-1`]
+    const answer = await call(server, 'GET', `/v1/push/${ids.join(',')}`)
+    expect([answer.status, Object.keys(resultOf(answer).status ?? {}).toSorted((a, b) => (a < b ? -1 : 1))]).toEqual([200, ids])
+  })
+
+  it('knows nothing of where to push before the TokenUpdate', async () => {
+    const { identity } = await obtainIdentity(server, await server.link())
+    const begun = rawDevice(server, '00008150-0000000000AA', identity)
+    await begun.authenticate()
+    expect(resultOf(await call(server, 'GET', `/v1/push/${begun.udid}`)).status).toEqual({ [begun.udid]: { push_error: 'push data missing for id' } })
+  })
+
+  it('takes ids as they are: blanks count, an empty one is one, the same twice is one push', async () => {
+    const answer = await call(server, 'GET', `/v1/push/${first.udid},%20${first.udid},`)
+    expect(answer.status).toBe(207)
+    expect(resultOf(answer).status).toEqual({
+      '': { push_error: 'push data missing for id' }, [` ${first.udid}`]: { push_error: 'push data missing for id' },
+      [first.udid]: { push_result: expect.stringMatching(APNS_ID) },
+    })
+    const before = server.apns.received.length
+    const twice = await call(server, 'GET', `/v1/push/${first.udid},${first.udid}`)
+    expect([twice.status, server.apns.received.length - before]).toEqual([200, 1])
   })
 
   it.each(['/v1/push', '/v1/push/'])('fails as a whole without ids (%s)', async (path) => {

@@ -1,6 +1,9 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startBramley, TOPIC, type TestServer } from '../support/bramley.ts'
+import { encodePem } from '../../src/apple/wire/pem.ts'
+import { openAuthority } from '../../src/simulator/apns-authority.ts'
+import { certificateAuthority, certify } from '../support/attacks.ts'
+import { dumpTables, startBramley, still, TOPIC, type TestServer } from '../support/bramley.ts'
 import { call } from '../support/compat.ts'
 import { enrolledDevice } from '../support/raw-device.ts'
 
@@ -44,6 +47,37 @@ describe('/v1/pushcert', () => {
       expect(answer.status).toBe(400)
       expect(answer.json<{ error: string }>().error).toContain(complaint)
     }
+  })
+
+  it('takes keys of any kind of PEM, any content type, and the certificate that the key belongs to among others', async () => {
+    const { certificatePem, keyPem } = pair()
+    const pkcs1 = createPrivateKey(keyPem).export({ type: 'pkcs1', format: 'pem' }).toString()
+    for (const body of [certificatePem + pkcs1, certificatePem + keyPem + server.ca]) {
+      for (const type of ['application/json', 'application/x-www-form-urlencoded', 'text/plain']) {
+        expect((await call(server, 'PUT', '/v1/pushcert', body, { 'content-type': type })).status).toBe(200)
+      }
+    }
+  })
+
+  it('refuses a certificate without a push topic, with another kind of topic, or that has ended', async () => {
+    const issuer = certificateAuthority()
+    const { certificate, key } = certify({ issuer, profile: 'client' })
+    const past = await openAuthority(() => new Date(Date.now() - 730 * 86_400_000))
+    const ended = past.issuePushCertificate(TOPIC)
+    const foreign = server.apns.issuePushCertificate('com.example.app')
+    const bodies: [string, string][] = [
+      [encodePem('CERTIFICATE', certificate.der) + key.export({ type: 'pkcs8', format: 'pem' }).toString(), 'no push topic'],
+      [foreign.certificatePem + foreign.keyPem, 'does not begin with com.apple.mgmt'],
+      [ended.certificatePem + ended.keyPem, 'it ended on'],
+      [encodePem('CERTIFICATE', Buffer.from('nothing')) + foreign.keyPem, ''],
+    ]
+    await still(server)
+    const before = await dumpTables(server.db)
+    for (const [body, complaint] of bodies) {
+      const answer = await call(server, 'PUT', '/v1/pushcert', body)
+      expect([complaint, answer.status, answer.json()]).toEqual([complaint, 400, { error: expect.stringContaining(complaint) }])
+    }
+    expect(await dumpTables(server.db)).toEqual(before)
   })
 
   it('refuses another topic while devices depend on theirs, and stores nothing', async () => {

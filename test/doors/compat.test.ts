@@ -1,6 +1,19 @@
+// Where each line of the contract of NanoMDM's API is proven (what differs is in docs/nanomdm.md):
+//   who may enter, /version, NanoHUB's paths, no key, off   here
+//   pushcert: PEM, topic, GET, methods                       compat-pushcert.test.ts
+//   the result object, statuses, ids in the path, push       compat-push.test.ts
+//   enqueue: bodies, nopush, one CommandUUID, exact bytes    compat-enqueue.test.ts
+//   escrowkeyunlock: the split of the form, Apple's answer   compat-escrow.test.ts
+//   migration: order, association, what it never touches     compat-migration.test.ts
+//   curl, pipes, bramley plist                               compat-scripts.test.ts
+//   webhook: JSON, HMAC, tally, order, retries               ../features/webhook.test.ts
+//   statuses to devices: bad signature, no or another certificate, unknown message, no Status: device-attacks, samples,
+//   device-identity-modes; UserAuthenticate: checkin-messages (410) and network-users; tokens entrusted: checkin-messages
+//   the queue: order, NotNow, repeats, what ends it          ../features/commands.test.ts
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { KEY, startBramley, type TestServer } from '../support/bramley.ts'
 import { basic, call, command, keyWith, queued } from '../support/compat.ts'
+import { ownCluster } from '../support/pg.ts'
 import { enrolledDevice, type RawDevice } from '../support/raw-device.ts'
 
 let server: TestServer
@@ -44,9 +57,41 @@ describe('who may enter', () => {
 })
 
 describe('/version', () => {
-  it('is compact JSON without a key', async () => {
-    const answer = await server.http('GET', '/version')
+  it.each(['GET', 'PUT', 'POST', 'DELETE'])('is compact JSON without a key, by %s', async (method) => {
+    const answer = await server.http(method, '/version')
+    expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/json'])
     expect(answer.body.toString()).toMatch(/^\{"version":"[^"]+"\}$/)
+  })
+})
+
+describe('NanoHUB’s paths', () => {
+  it('are the same API', async () => {
+    await server.db.query('delete from push_wakes')
+    const hub = basic('nanohub')
+    expect((await call(server, 'GET', `/api/v1/nanomdm/push/${first.udid}`, undefined, hub)).status).toBe(200)
+    const uuid = 'HUB-1'
+    expect((await call(server, 'PUT', `/api/v1/nanomdm/enqueue/${first.udid}?nopush=1`, command(uuid), hub)).json()).toEqual({
+      no_push: true, command_uuid: uuid, request_type: 'ProfileList',
+    })
+    expect(await queued(server, first.udid)).toContain(uuid)
+    expect((await call(server, 'GET', '/api/v1/nanomdm/pushcert', undefined, hub)).status).toBe(400)
+    expect((await call(server, 'POST', '/api/v1/nanomdm/escrowkeyunlock', '', hub)).status).toBe(400)
+    expect((await call(server, 'GET', '/api/v1/nanomdm/pushcert', undefined, basic('nanohub', 'wrong'))).status).toBe(401)
+  })
+})
+
+describe('while the database is away', () => {
+  it('the answer is 503 and when to ask again', async () => {
+    const cluster = await ownCluster()
+    const db = { url: cluster.url('bramley'), query: async () => [], drop: async () => undefined }
+    const other = await startBramley({ db, pushCertificate: false })
+    await cluster.stopImmediate()
+    for (const path of ['/v1/push/A', '/v1/pushcert?topic=x', '/migration']) {
+      const answer = await call(other, 'GET', path)
+      expect([answer.status, answer.headers['retry-after'], answer.body.toString()]).toEqual([503, '5', 'Service Unavailable\n'])
+    }
+    await other.stop()
+    await cluster.destroy()
   })
 })
 
@@ -59,7 +104,7 @@ describe('without a key that has the scope compat', () => {
 
   it('nothing is here', async () => {
     await other.db.query(`update api_keys set scopes = array_remove(scopes, 'compat')`)
-    for (const path of ['/v1/push/A', '/v1/enqueue/A', '/v1/pushcert']) {
+    for (const path of ['/v1/push/A', '/v1/enqueue/A', '/v1/pushcert', '/v1/escrowkeyunlock', '/migration', '/api/v1/nanomdm/push/A']) {
       expect((await other.http('GET', path, { headers: basic() })).status).toBe(404)
     }
     await other.db.query(`update api_keys set scopes = array_append(scopes, 'compat')`)
