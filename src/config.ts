@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { closest } from './base/closest.ts'
 import type { Config } from './base/config.ts'
 import { describeListen, isLoopbackHost, parseListen } from './base/listen-address.ts'
+import { appleUrl, duration, webhookComplaints, webhookOf, webhookUrl } from './config-compat.ts'
 import { deviceAuthComplaints, deviceCas, tlsFilesComplaints } from './config-devices.ts'
 
 /** Every setting as it is written: name, description, default. The only reader of the environment is this file. */
@@ -47,6 +48,12 @@ export const SETTINGS: readonly Setting[] = [
   { name: 'BRAMLEY_SIMULATOR_LISTEN', fallback: '127.0.0.1:2197', meaning: "Where the simulator's stand-in for Apple's push service listens." },
   { name: 'BRAMLEY_BOOTSTRAP_TOKEN_FILE', fallback: '', meaning: 'File with 32 or more printable characters; read while there is neither a user nor an API key, and then an API key with every scope.' },
   { name: 'BRAMLEY_COMPAT', fallback: 'auto', meaning: "NanoMDM's API under /v1: `auto`: there while an API key with the scope `compat` exists. `off`: never." },
+  { name: 'BRAMLEY_WEBHOOK_URL', fallback: '', meaning: "Where to tell of every message of a device, in the shape of NanoMDM's and MicroMDM's webhook; empty = nowhere.", secret: true },
+  { name: 'BRAMLEY_WEBHOOK_HMAC_KEY', fallback: '', meaning: 'Signs what goes to the webhook: `X-Hmac-Signature`, HMAC-SHA256 in base64; empty = unsigned.', secret: true },
+  { name: 'BRAMLEY_ESCROW_UNLOCK_URL', fallback: 'https://deviceservices-external.apple.com/deviceservicesworkers/escrowKeyUnlock', meaning: "Apple's service behind /v1/escrowkeyunlock." },
+  { name: 'BRAMLEY_ESCROW_UNLOCK_CA', fallback: '', meaning: 'PEM file of a CA to trust for that service besides the public ones (tests, stand-ins).' },
+  { name: 'BRAMLEY_MIGRATION_WINDOW', fallback: '30d', meaning: 'How long after its import by /migration a device may show for the first time which certificate of BRAMLEY_EXTRA_DEVICE_CAS is its own.' },
+  { name: 'BRAMLEY_NETWORK_USERS', fallback: 'decline', meaning: '`decline`: network users of a Mac are not managed (410). `accept`: they are, and their password is not asked for.' },
   { name: 'BRAMLEY_CONFIG', fallback: '', meaning: 'Settings file (YAML); empty = ./bramley.yaml, then /etc/bramley/bramley.yaml, when they exist.' },
 ]
 
@@ -90,6 +97,12 @@ const shape = z.object({
   BRAMLEY_SIMULATOR_LISTEN: listen(),
   BRAMLEY_BOOTSTRAP_TOKEN_FILE: z.string(),
   BRAMLEY_COMPAT: z.enum(['auto', 'off']),
+  BRAMLEY_WEBHOOK_URL: webhookUrl,
+  BRAMLEY_WEBHOOK_HMAC_KEY: z.string(),
+  BRAMLEY_ESCROW_UNLOCK_URL: appleUrl,
+  BRAMLEY_ESCROW_UNLOCK_CA: optionalFile(),
+  BRAMLEY_MIGRATION_WINDOW: duration,
+  BRAMLEY_NETWORK_USERS: z.enum(['decline', 'accept']),
 })
 
 /** The environment as it is; for the root only. */
@@ -108,7 +121,7 @@ export function readConfig(env: Record<string, string | undefined>, flags: Recor
   const values = Object.fromEntries(SETTINGS.filter((s) => s.name !== 'BRAMLEY_CONFIG').map((s) => [s.name, given[s.name] ?? s.fallback]))
   const parsed = shape.safeParse(values)
   if (!parsed.success) complaints.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`))
-  complaints.push(...plainHttpComplaints(values), ...deviceAuthComplaints(values), ...tlsFilesComplaints(values))
+  complaints.push(...plainHttpComplaints(values), ...deviceAuthComplaints(values), ...tlsFilesComplaints(values), ...webhookComplaints(values))
   if (complaints.length > 0 || !parsed.success) throw new ConfigError(complaints.join('\n'))
   return Object.freeze(assemble(parsed.data))
 }
@@ -143,6 +156,10 @@ function assemble(v: z.output<typeof shape>): Config {
     simulatorListen: parseListen(v.BRAMLEY_SIMULATOR_LISTEN),
     bootstrapTokenFile: v.BRAMLEY_BOOTSTRAP_TOKEN_FILE || undefined,
     compat: v.BRAMLEY_COMPAT,
+    webhook: webhookOf(v.BRAMLEY_WEBHOOK_URL, v.BRAMLEY_WEBHOOK_HMAC_KEY),
+    escrowUnlock: { url: new URL(v.BRAMLEY_ESCROW_UNLOCK_URL), ca: v.BRAMLEY_ESCROW_UNLOCK_CA },
+    migrationWindowMs: v.BRAMLEY_MIGRATION_WINDOW,
+    networkUsers: v.BRAMLEY_NETWORK_USERS,
   }
 }
 

@@ -9,7 +9,7 @@ import { wake } from './features/push/index.ts'
 
 /**
  * What follows from what, in the same transaction. Every event is recorded first. What follows from a device's message is carried out with it, in one
- * statement (migrations/0003_device_messages.sql), and does not come by here.
+ * statement (migrations/0004_device_messages.sql), and does not come by here.
  */
 export async function react(work: Work, event: Event): Promise<void> {
   await recordEvent(work, event)

@@ -6,6 +6,7 @@ import { forgetOldFailures } from './base/throttle.ts'
 import { expireDue } from './features/commands/index.ts'
 import { learn } from './features/inventory/index.ts'
 import { sendDue, sweepSilent, type Clients } from './features/push/index.ts'
+import { deliverDue, forgetOldEvents } from './features/webhook/index.ts'
 import { errandRunners } from './reactions.ts'
 
 const SECOND = 1_000
@@ -17,6 +18,7 @@ export function startWorkers(deps: Deps, clients: Clients): { stop(): Promise<vo
   const loops = {
     push: startLoop('push', deps.log, SECOND, async (stopping) => (await sendDue(deps, clients, stopping)) > 0),
     errands: startLoop('errands', deps.log, 2 * SECOND, async () => (await runErrands(deps.db, deps.log, runners.one, runners.many)) > 0),
+    ...(deps.config.webhook && { webhook: startLoop('webhook', deps.log, SECOND / 5, async () => (await deliverDue(deps)) > 0) }),
     expiry: startLoop('expiry', deps.log, MINUTE, async () => (await expireDue(deps)) >= 200),
     sweep: startLoop('sweep', deps.log, 10 * MINUTE, async () => {
       await sweepSilent(deps.db.read)
@@ -42,8 +44,9 @@ const FORGET = {
     delete from setup_tokens where expires_at < now() - interval '1 day'`,
 }
 
-/** Answers to retries, counted failures and setup tokens that no longer matter. */
+/** Answers to retries, counted failures, setup tokens and events that no longer matter. */
 async function forgetOldAnswers(deps: Deps): Promise<void> {
   await deps.db.read.rows(FORGET, [])
   await forgetOldFailures(deps.db.read)
+  await forgetOldEvents(deps.db.read)
 }

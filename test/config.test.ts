@@ -164,7 +164,7 @@ describe('a secret', () => {
   })
 
   it('is the only kind of setting that has a _FILE', () => {
-    expect(SETTINGS.filter((setting) => setting.secret).map(({ name }) => name)).toEqual(['BRAMLEY_DATABASE_URL'])
+    expect(SETTINGS.filter((setting) => setting.secret).map(({ name }) => name)).toEqual(['BRAMLEY_DATABASE_URL', 'BRAMLEY_WEBHOOK_URL', 'BRAMLEY_WEBHOOK_HMAC_KEY'])
     expect(complaints({ BRAMLEY_ORGANIZATION_FILE: fileWith('x') })).toEqual(['BRAMLEY_ORGANIZATION_FILE: unknown setting; did you mean BRAMLEY_ORGANIZATION?'])
   })
 })
@@ -225,5 +225,32 @@ describe('between phone and server everything is TLS', () => {
   it('trusts one more CA for the push service when told to', () => {
     expect(read({ BRAMLEY_APNS_CA: fileWith('the CA') }).apns.ca).toBe('the CA')
     expect(complaints({ BRAMLEY_APNS_CA: '/nothing.pem' })).toEqual(['BRAMLEY_APNS_CA: cannot read /nothing.pem'])
+  })
+})
+
+describe('what NanoMDM has settings for', () => {
+  it('is off, or Apple’s, by default', () => {
+    const apple = { url: new URL('https://deviceservices-external.apple.com/deviceservicesworkers/escrowKeyUnlock'), ca: undefined }
+    expect(read()).toMatchObject({ webhook: undefined, escrowUnlock: apple, migrationWindowMs: 30 * 86_400_000, networkUsers: 'decline' })
+  })
+
+  it('reads the webhook’s address and key, also from files, and shows neither when one is wrong', () => {
+    const files = { BRAMLEY_WEBHOOK_URL_FILE: fileWith('http://nanocmd:9003/webhook\n'), BRAMLEY_WEBHOOK_HMAC_KEY_FILE: fileWith('k\n') }
+    expect(read(files).webhook).toEqual({ url: new URL('http://nanocmd:9003/webhook'), hmacKey: 'k' })
+    expect(read({ BRAMLEY_WEBHOOK_URL: 'https://example.com/hook' }).webhook?.hmacKey).toBeUndefined()
+    for (const url of ['ftp://user:secret@example.com', 'user:secret@example.com', 'hook']) {
+      expect(complaints({ BRAMLEY_WEBHOOK_URL: url })).toEqual(['BRAMLEY_WEBHOOK_URL: must be a URL that begins with https:// or http://'])
+    }
+    expect(complaints({ BRAMLEY_WEBHOOK_HMAC_KEY: 'secret' })).toEqual(['BRAMLEY_WEBHOOK_HMAC_KEY: is read with BRAMLEY_WEBHOOK_URL only'])
+  })
+
+  it('shows the push certificate to nobody without TLS', () => {
+    expect(complaints({ BRAMLEY_ESCROW_UNLOCK_URL: 'http://127.0.0.1/x' })).toEqual(['BRAMLEY_ESCROW_UNLOCK_URL: must be a URL that begins with https://'])
+    expect(complaints({ BRAMLEY_ESCROW_UNLOCK_CA: '/nothing.pem' })).toEqual(['BRAMLEY_ESCROW_UNLOCK_CA: cannot read /nothing.pem'])
+  })
+
+  it('takes a window such as 12h', () => {
+    expect(read({ BRAMLEY_MIGRATION_WINDOW: '12h' }).migrationWindowMs).toBe(43_200_000)
+    expect(complaints({ BRAMLEY_MIGRATION_WINDOW: 'soon' })).toEqual(['BRAMLEY_MIGRATION_WINDOW: must look like 90s, 15m, 72h or 7d'])
   })
 })

@@ -32,4 +32,10 @@ export interface Config {
   readonly simulatorListen: ListenAddress
   readonly bootstrapTokenFile: string | undefined
   readonly compat: 'auto' | 'off'
+  /** Where messages of devices are told of, and the key that signs them. */
+  readonly webhook: { url: URL; hmacKey: string | undefined } | undefined
+  readonly escrowUnlock: { url: URL; ca: string | undefined }
+  /** How long after its import a device may show its certificate for the first time. */
+  readonly migrationWindowMs: number
+  readonly networkUsers: 'decline' | 'accept'
 }

@@ -14,6 +14,7 @@ export type Event =
   | { type: 'device.bootstrap_token_removed'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'device.unreachable'; device: DeviceId; enrollment: EnrollmentId; reason: string }
   | { type: 'device.updated'; device: DeviceId; learned: string[] }
+  | { type: 'enrollment.imported'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'enrollment.held'; device: DeviceId; enrollment: EnrollmentId; attempt: AttemptId | null }
   | { type: 'enrollment.approved'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'enrollment.rejected'; device: DeviceId; enrollment: EnrollmentId }
@@ -33,6 +34,7 @@ export type Event =
   | { type: 'command.superseded'; device: DeviceId; command: CommandId; reason: string }
   | { type: 'push_certificate.uploaded'; push_certificate: PushCertificateId; topic: string }
   | { type: 'push.topic_broken'; topic: string; reason: string }
+  | { type: 'activation_lock.unlock_requested'; serial_number: string; topic: string }
   | { type: 'api_key.created'; api_key: KeyId; scopes: string[] }
   | { type: 'api_key.revoked'; api_key: KeyId }
 

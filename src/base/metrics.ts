@@ -60,6 +60,12 @@ const scepRequests = new Counter({
   labelNames: ['result'],
   registers,
 })
+const webhookEvents = new Counter({
+  name: 'bramley_webhook_events_total',
+  help: 'Tries to deliver an event to the webhook, and events that were given up.',
+  labelNames: ['result'],
+  registers,
+})
 const authFailures = new Counter({
   name: 'bramley_auth_failures_total',
   help: 'Refused proofs of identity.',
@@ -95,6 +101,9 @@ export const counted = {
   },
   scep(result: string): void {
     scepRequests.inc({ result })
+  },
+  webhook(result: 'accepted' | 'refused' | 'away' | 'given_up'): void {
+    webhookEvents.inc({ result })
   },
   /** `kind` is a problem code of the admin door, or why the device door refused an identity. */
   authFailure(kind: string): void {

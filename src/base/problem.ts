@@ -21,6 +21,7 @@ export const PROBLEMS = {
   command_uuid_taken: [409, 'This CommandUUID was used before', 'Choose a new CommandUUID or leave it out.'],
   last_admin_key: [409, 'This is the last API key with the scope admin', 'Make another one first.'],
   name_taken: [409, 'This slug is taken', 'Choose another slug.'],
+  not_importable: [409, 'This message cannot be imported', 'See the detail; nothing was changed.'],
   not_pending: [409, 'This enrollment waits for no decision', 'Read it again.'],
   push_topic_mismatch: [409, 'This certificate is for a different push topic',
     'At identity.apple.com press Renew on the existing row, with the same Apple Account.'],

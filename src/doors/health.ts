@@ -29,7 +29,8 @@ export function healthDoor(deps: Deps, state: HealthState) {
       reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
     })
     app.get('/healthz', async () => ({ status: 'ok' }))
-    app.get('/version', async () => ({ version: VERSION }))
+    // Bytes, because Fastify adds a charset to JSON that is a string, and NanoMDM has none. It asks for no method either.
+    app.all('/version', (_request, reply) => reply.header('content-type', 'application/json').send(Buffer.from(JSON.stringify({ version: VERSION }))))
     app.get('/readyz', async (_request, reply) => {
       const phase = state.draining ? 'draining' : state.ready ? 'running' : 'starting'
       const checks: Check[] = [{ name: 'process', ok: phase === 'running', detail: phase }, ...(await inspect())]

@@ -21,11 +21,12 @@ const FEATURES: Record<string, string[]> = {
   access: [],
   audit: [],
   identity: [],
-  enrollments: ['identity'],
+  webhook: [],
+  enrollments: ['identity', 'webhook'],
   push: ['enrollments'],
-  commands: ['enrollments', 'push'],
+  commands: ['enrollments', 'push', 'webhook'],
   inventory: ['enrollments'],
-  declarations: ['enrollments'],
+  declarations: ['enrollments', 'webhook'],
   'enrollment-profiles': ['identity', 'push', 'access'],
 }
 

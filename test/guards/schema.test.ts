@@ -10,10 +10,11 @@ import * as profiles from '../../src/features/enrollment-profiles/tables.ts'
 import * as enrollments from '../../src/features/enrollments/tables.ts'
 import * as identity from '../../src/features/identity/tables.ts'
 import * as push from '../../src/features/push/tables.ts'
+import * as webhook from '../../src/features/webhook/tables.ts'
 import { readMigrations } from '../../src/base/migrate.ts'
 import { freshDatabase, type FreshDatabase } from '../support/pg.ts'
 
-const tables = [base, access, audit, commands, declarations, profiles, enrollments, identity, push]
+const tables = [base, access, audit, commands, declarations, profiles, enrollments, identity, push, webhook]
   .flatMap((module) => Object.values(module))
   .filter((value): value is PgTable => is(value, PgTable))
 

@@ -8,7 +8,7 @@ import { tapStatements, type StatementTap } from '../support/statement-tap.ts'
 // What the loops of the background ask now and then, whatever devices do.
 const BACKGROUND = new Set([
   'push_certificates_usable', 'wake_claim', 'wake_settle', 'push_insert', 'job_claim', 'job_done', 'inventory_answers', 'inventory_learn', 'event_insert', 'event_insert_all',
-  'commands_expiry_due', 'sightings_flush', 'nudge', 'wake_sweep', 'answers_forget',
+  'commands_expiry_due', 'sightings_flush', 'nudge', 'wake_sweep', 'answers_forget', 'webhook_event_claim', 'webhook_event_again', 'webhook_event_give_up',
 ])
 let tap: StatementTap
 let server: TestServer
@@ -95,5 +95,17 @@ describe('one message of a device', () => {
     const { identity } = await obtainIdentity(server, await server.link())
     device = rawDevice(server, device.udid, identity)
     expect(await costOf(() => device.authenticate())).toEqual([['device_speaker', 'begin_enrollment']])
+  })
+
+  it('costs a poll one statement too when a webhook is told of it, quiet or not', async () => {
+    const telling = await startBramley({ beside: server, settings: { BRAMLEY_DATABASE_URL: tap.url, BRAMLEY_WEBHOOK_URL: 'http://127.0.0.1:9/' } })
+    await device.tokenUpdate()
+    await queue('ProfileList')
+    await still(server)
+    const there = rawDevice(telling, device.udid, device.identity)
+    const before = await server.db.query('select 1 from webhook_events')
+    expect(await costOf(() => there.report({ Status: 'Idle' }))).toEqual([['device_visit']])
+    expect(await server.db.query('select 1 from webhook_events')).toHaveLength(before.length + 1)
+    await telling.stop()
   })
 })

@@ -161,11 +161,11 @@ export async function dumpTables(db: FreshDatabase, besides: Set<string> = SIGHT
   return dump
 }
 
-/** Waits for pushes in flight and puts the others off, so that nothing in the background changes a table meanwhile. */
+/** Waits for pushes in flight and puts the others off, and for what the webhook is told, so that nothing in the background changes a table meanwhile. */
 export async function still({ db }: Pick<TestServer, 'db'>): Promise<void> {
   await until(async () => {
     await db.query(`update push_wakes set due_at = due_at + interval '1 day' where due_at < now() + interval '1 hour' and ticket is null`)
-    return (await db.query('select 1 from push_wakes where ticket is not null union all select 1 from jobs')).length === 0
+    return (await db.query('select 1 from push_wakes where ticket is not null union all select 1 from jobs union all select 1 from webhook_events')).length === 0
   }, 'quiet')
 }
 

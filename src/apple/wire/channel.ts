@@ -13,6 +13,8 @@ export interface ChannelAddress {
   userKey: string
   userShortName?: string
   userLongName?: string
+  /** A user of a Shared iPad, told apart by `userShortName`. */
+  isShared?: true
 }
 
 /** The keys of a message that say whose it is; `NotOnConsole` and `AuthToken` belong to the user channel as well. */
@@ -46,13 +48,17 @@ function address(
   if (!DEVICE_KEY.test(deviceKey)) throw new WireError('identifier', 'not a device identifier')
   if (user === undefined) return { deviceKey, deviceKeyKind: kind, channel: 'device', userKey: '' }
   if (!USER_TEXT.test(user)) throw new WireError('identifier', 'not a user identifier')
-  return { deviceKey, deviceKeyKind: kind, channel: 'user', userKey: user, ...userNames(dict) }
+  return { deviceKey, deviceKeyKind: kind, channel: 'user', userKey: user, ...userNames(dict), ...(isSharedIpad(dict) && { isShared: true }) }
 }
 
 function userOfDevice(dict: PlistDict): string | undefined {
   const userId = readString(dict, 'UserID')
   if (userId === undefined) return withoutUser(dict, 'EnrollmentUserID')
-  return userId.toUpperCase() === SHARED_IPAD_USER ? readString(dict, 'UserShortName') ?? '' : userId
+  return isSharedIpad(dict) ? readString(dict, 'UserShortName') ?? '' : userId
+}
+
+function isSharedIpad(dict: PlistDict): boolean {
+  return readString(dict, 'UserID')?.toUpperCase() === SHARED_IPAD_USER
 }
 
 function userOfEnrollment(dict: PlistDict): string | undefined {

@@ -1,10 +1,9 @@
-import { readCommand } from '../../apple/wire/command.ts'
-import { WireError } from '../../apple/wire/error.ts'
 import { allows, type Principal } from '../../base/api.ts'
 import type { Deps } from '../../base/deps.ts'
 import { enqueueForMany, isDestructive, type EnqueueOutcome } from '../../features/commands/index.ts'
 import { findNamed, type NamedChannel } from '../../features/enrollments/index.ts'
 import type { Clients } from '../../features/push/index.ts'
+import { readRawCommand, type Command } from './command.ts'
 import { push, pushInto } from './push.ts'
 import type { Result } from './result.ts'
 
@@ -31,7 +30,7 @@ export async function enqueue(deps: Deps, clients: Clients, call: EnqueueCall): 
   const result: Result = { status: new Map(call.ids.map((id) => [id, {}])), noPush: call.noPush }
   if (call.ids.length === 0) return { ...result, commandError: 'getting enrollment ids: empty path' }
   if (call.body.length === 0) return call.noPush ? { ...result, commandError: 'must enqueue or push' } : push(deps, clients, call.ids)
-  const command = readCommandOf(call.body)
+  const command = readRawCommand(call.body)
   if (typeof command === 'string') return { ...result, commandError: `decoding command: ${command}` }
   Object.assign(result, { commandUuid: command.uuid, requestType: command.requestType })
   if (isDestructive(command.requestType) && !allows(call.principal, 'actions:destructive')) {
@@ -40,19 +39,6 @@ export async function enqueue(deps: Deps, clients: Clients, call: EnqueueCall): 
   const channels = await queue(deps, call, command, result)
   if (!call.noPush) await pushInto(deps, clients, result, channels)
   return result
-}
-
-type Command = { uuid: string; requestType: string }
-
-/** What upstream asks of a command and no more: a CommandUUID and a RequestType. Gives the complaint otherwise. */
-function readCommandOf(body: Buffer): Command | string {
-  try {
-    const { commandUuid, requestType } = readCommand(body)
-    return commandUuid === undefined ? 'empty CommandUUID' : { uuid: commandUuid, requestType }
-  } catch (error) {
-    if (error instanceof WireError) return error.message
-    throw error
-  }
 }
 
 /** Queues for every id that it can be queued for, writes the errors of the others, and returns the channels that have it now. */

@@ -28,7 +28,8 @@ function outcomeFor(channel: NamedChannel | undefined, answers: Map<EnrollmentId
   const answer = channel && answers.get(channel.id)
   if (answer?.outcome === 'accepted') return { push_result: answer.apnsId.toUpperCase() }
   if (answer) return { push_error: inWords(answer) }
-  if (!channel) return { push_error: 'push data missing for id' }
+  // One that has not sent its TokenUpdate yet is no more than unknown.
+  if (!channel || channel.state === 'identity_issued') return { push_error: 'push data missing for id' }
   if (channel.state !== 'enrolled') return { push_error: 'enrollment is not active' }
   if (!channel.has_token) return { push_error: 'push data missing for id' }
   return channel.push_stopped === null ? {} : { push_error: `pushing has stopped until the next TokenUpdate: ${channel.push_stopped}` }

@@ -6,9 +6,10 @@ import { counted } from '../../base/metrics.ts'
 import { Problem } from '../../base/problem.ts'
 import { poll } from '../../features/commands/index.ts'
 import { answerDeclarative } from '../../features/declarations/index.ts'
-import { checkin, isCurrent, type Sightings } from '../../features/enrollments/index.ts'
+import { checkin, hear, isCurrent, type Sightings } from '../../features/enrollments/index.ts'
 import { answerScep, type Authorities, type Identity } from '../../features/identity/index.ts'
 import { TELLING_TYPES } from '../../features/inventory/index.ts'
+import type { Said } from '../../features/webhook/index.ts'
 import { deviceGate, transportGuard } from './gate.ts'
 import { messageKind, type MessageKind } from './content-type.ts'
 import { readScepRequest } from './scep-request.ts'
@@ -49,7 +50,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
         const body = bodyOf(request)
         const kind = messageKind(request.headers['content-type'], welcome)
         const identity = gate(request, body)
-        return kind === 'checkin' ? answerCheckin(request, reply, identity, body) : answerReport(request, reply, identity.certificate.sha256, body)
+        return kind === 'checkin' ? answerCheckin(request, reply, identity, body) : answerReport(request, reply, identity, body)
       })
       app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url, bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
     }
@@ -68,18 +69,23 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
 
   async function answerCheckin(request: FastifyRequest, reply: FastifyReply, identity: Identity, body: Buffer): Promise<FastifyReply> {
     const message = parseCheckin(body)
-    const { enrollment, answer } = message.MessageType === 'DeclarativeManagement'
-      ? await answerDeclarative(deps, identity.certificate.sha256, message)
-      : await checkin(deps, identity, message)
+    const said = saidIn(request, body)
+    const { enrollment, answer } = await hear(deps, identity, message.channel, message.MessageType === 'Authenticate', () => (
+      message.MessageType === 'DeclarativeManagement'
+        ? answerDeclarative(deps, identity.certificate.sha256, message, said)
+        : checkin(deps, identity, message, said)
+    ))
     if (enrollment !== undefined) parts.sightings.saw(enrollment)
     counted.checkin(message.MessageType, 'accepted')
     deps.log.info({ door: 'device', requestId: request.id, said: message.MessageType, device: message.channel.deviceKey, status: 200 }, 'check-in')
     return answer ? reply.code(200).type(answer.contentType).send(answer.body) : reply.code(200).send()
   }
 
-  async function answerReport(request: FastifyRequest, reply: FastifyReply, certificate: Buffer, body: Buffer): Promise<FastifyReply> {
+  async function answerReport(request: FastifyRequest, reply: FastifyReply, identity: Identity, body: Buffer): Promise<FastifyReply> {
     const report = parseReport(body)
-    const { enrollment, command, ignored } = await poll(deps, certificate, report, body, TELLING_TYPES)
+    const { enrollment, command, ignored } = await hear(deps, identity, report.channel, false, () => (
+      poll(deps, identity.certificate.sha256, report, saidIn(request, body), TELLING_TYPES)
+    ))
     parts.sightings.saw(enrollment)
     counted.connect(report.status)
     const line = { door: 'device', requestId: request.id, said: report.status, device: report.channel.deviceKey, status: 200 }
@@ -88,6 +94,13 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
     else deps.log.info({ ...line, command: command?.id, requestType: command?.requestType, ...(ignored !== undefined && { reason: ignored }) }, ignored === undefined ? 'poll' : 'report_ignored')
     return command ? reply.code(200).type('application/xml; charset=utf-8').send(command.body) : reply.code(200).send()
   }
+}
+
+/** The request as the webhook tells of it; of each query parameter the first value, names in order. */
+function saidIn(request: FastifyRequest, raw: Buffer): Said {
+  const query = Object.entries(request.query as Record<string, string | string[]>)
+  const params = query.map(([name, value]) => [name, Array.isArray(value) ? (value[0] ?? '') : value] as const)
+  return { raw, urlParams: Object.fromEntries(params.toSorted(([a], [b]) => (a < b ? -1 : 1))) }
 }
 
 function bodyOf(request: FastifyRequest): Buffer {

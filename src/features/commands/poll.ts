@@ -6,9 +6,10 @@ import { counted } from '../../base/metrics.ts'
 import { nudge } from '../../base/nudge.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import { adoptRenewed } from '../enrollments/index.ts'
+import { webhookRow, type Said } from '../webhook/index.ts'
 import { outcomeOf } from './settle.ts'
 import { bodyPlace } from './store.ts'
-import { glance, visit, type Outcome, type Visit } from './visit.ts'
+import { glance, visit, type Outcome, type Visit, type Visitor } from './visit.ts'
 
 /** The answer to a poll: the next command's bytes, or nothing; and who was here, for the log line. */
 export interface PollAnswer {
@@ -23,26 +24,26 @@ export interface PollAnswer {
  * holds the enrollment row. `telling` are the RequestTypes whose answers somebody wants to learn from. Throws DeviceRefused;
  * then nothing is stored.
  */
-export async function poll(deps: Deps, certificateSha256: Buffer, report: Report, raw: Buffer, telling: readonly string[]): Promise<PollAnswer> {
-  if (report.status === 'Idle' && report.channel.channel === 'device') {
+export async function poll(deps: Deps, certificateSha256: Buffer, report: Report, said: Said, telling: readonly string[]): Promise<PollAnswer> {
+  // A quiet poll writes nothing, unless somebody wants to be told of it.
+  if (report.status === 'Idle' && report.channel.channel === 'device' && !deps.config.webhook) {
     const seen = await glance(deps.db, certificateSha256, report.channel.deviceKey)
     if (seen?.quiet) return { enrollment: seen.enrollment }
   }
-  const outcome = outcomeOf(deps, report, raw)
-  const visited = await visitAsCurrent(deps, certificateSha256, report, outcome, telling)
+  const outcome = outcomeOf(deps, report, said.raw)
+  const event = webhookRow(deps, { ...said, message: { kind: 'report', ...report }, at: deps.clock() })
+  const visited = await visitAsCurrent(deps, { certificateSha256, channel: report.channel, outcome, telling, event })
   if (visited.refusal !== null || visited.enrollment_id === null) throw new DeviceRefused(visited.refusal ?? 'not_enrolled')
   tell(deps, visited, outcome)
   return { enrollment: visited.enrollment_id, ...handedOut(deps, visited), ...(visited.ignored === true && { ignored: 'no_open_command' }) }
 }
 
 /** A renewed identity speaks from its first message on; that costs this one visit a unit of work more. */
-async function visitAsCurrent(
-  deps: Deps, certificateSha256: Buffer, { channel }: Report, outcome: Outcome | undefined, telling: readonly string[],
-): Promise<Visit> {
-  const first = await visit(deps.db, certificateSha256, channel, outcome, telling)
+async function visitAsCurrent(deps: Deps, visitor: Visitor): Promise<Visit> {
+  const first = await visit(deps.db, visitor)
   if (first.refusal !== 'not_current_certificate') return first
-  await adoptRenewed(deps, certificateSha256, channel)
-  return visit(deps.db, certificateSha256, channel, outcome, telling)
+  await adoptRenewed(deps, visitor.certificateSha256, visitor.channel)
+  return visit(deps.db, visitor)
 }
 
 function tell(deps: Deps, visited: Visit, outcome: Outcome | undefined): void {

@@ -37,7 +37,7 @@ export function openResult(deps: Deps, row: Pick<CommandRow, 'enrollment_id' | '
   try {
     return deps.vault.open(sealed, place)
   } catch {
-    // Before migration 0003 answers were sealed for the number of their channel.
+    // Before migration 0004 answers were sealed for the number of their channel.
     return deps.vault.open(sealed, `command_results.sealed_raw:${row.enrollment_id}:${row.command_uuid}`)
   }
 }

@@ -2,6 +2,7 @@ import type { ChannelAddress } from '../../apple/wire/channel.ts'
 import type { Db } from '../../base/db.ts'
 import { newId, type CommandId, type EnrollmentId } from '../../base/ids.ts'
 import { retried } from '../../base/work.ts'
+import type { WebhookRow } from '../webhook/index.ts'
 
 /** What one read tells about an Idle poll. */
 export interface Glance {
@@ -38,6 +39,17 @@ export interface Outcome {
   sealedRaw?: Buffer
 }
 
+/** Who visits, with what. */
+export interface Visitor {
+  certificateSha256: Buffer
+  channel: ChannelAddress
+  outcome: Outcome | undefined
+  /** The RequestTypes whose answers are worth an errand. */
+  telling: readonly string[]
+  /** What the webhook will tell of it. */
+  event: WebhookRow | undefined
+}
+
 /** What a visit came to: why it is refused, or what happened and what to hand out. */
 export interface Visit {
   refusal: string | null
@@ -52,20 +64,16 @@ export interface Visit {
   sealed_body: Buffer
 }
 
-const VISIT = { name: 'device_visit', text: 'select * from device_visit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)' }
+const VISIT = { name: 'device_visit', text: 'select * from device_visit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)' }
 
 const PATIENCE_MINUTES = [15, 60, 360, 1_440] // security-guide 32: 15 min, 1 h, 6 h, then daily
 
-/**
- * One visit as one statement and one transaction, under the lock of the enrollment row (migrations: device_visit). `telling`
- * are the RequestTypes whose answers are worth an errand.
- */
-export async function visit(
-  db: Db, certificateSha256: Buffer, channel: ChannelAddress, o: Outcome | undefined, telling: readonly string[],
-): Promise<Visit> {
+/** One visit as one statement and one transaction, under the lock of the enrollment row (migrations: device_visit). */
+export async function visit(db: Db, { certificateSha256, channel, outcome: o, telling, event }: Visitor): Promise<Visit> {
   const [row] = await retried(() => db.read.rows<Visit>(VISIT, [
     certificateSha256, channel.deviceKey, channel.userKey, o?.outcome ?? null, o?.uuid ?? null, o?.errorChain ?? null, o?.fields ?? null,
     o?.sealedRaw ?? null, telling, PATIENCE_MINUTES, [newId('evt'), newId('evt')],
+    event?.id ?? null, event?.sealedBody ?? null,
   ]))
   if (!row) throw new Error('the visit was not answered')
   return row

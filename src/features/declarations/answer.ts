@@ -5,7 +5,8 @@ import type { Deps } from '../../base/deps.ts'
 import type { EnrollmentId } from '../../base/ids.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import type { Work } from '../../base/work.ts'
-import { enrolledChannel, findSpeaker, type Speaker } from '../enrollments/index.ts'
+import { enrolledChannel, findSpeaker, tellWebhook, type Speaker } from '../enrollments/index.ts'
+import type { Said } from '../webhook/index.ts'
 import * as store from './store.ts'
 
 /** JSON to answer with, or nothing; and whose channel it was. */
@@ -21,11 +22,12 @@ const MAX_STATUS = 4 * 1024 * 1024
  * One DeclarativeManagement message of a device whose identity was verified, as one unit of work. Throws DeviceRefused (404
  * for a declaration, because none is in the empty set: the device then drops its copy); then nothing is stored.
  */
-export async function answerDeclarative(deps: Deps, certificateSha256: Buffer, m: DeclarativeManagement): Promise<DeclarativeAnswer> {
+export async function answerDeclarative(deps: Deps, certificateSha256: Buffer, m: DeclarativeManagement, said: Said): Promise<DeclarativeAnswer> {
   return deps.work({ kind: 'device', id: m.channel.deviceKey }, async (work) => {
     const speaker = await findSpeaker(work.tx, certificateSha256, m.channel, { declared: mergesStatus(m.request) })
     const enrollment = await enrolledChannel(work, speaker, m.channel)
     const body = await respond(work, enrollment, speaker, m.request)
+    await tellWebhook(deps, work, m, { certificateSha256, said })
     return { enrollment, ...(body && { answer: { contentType: 'application/json', body } }) }
   })
 }

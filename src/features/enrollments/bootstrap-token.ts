@@ -3,7 +3,7 @@ import type { EncodableDict } from '../../apple/wire/plist-writer.ts'
 import type { Tx } from '../../base/db.ts'
 import type { Deps } from '../../base/deps.ts'
 import type { EventType } from '../../base/events.ts'
-import type { EnrollmentId } from '../../base/ids.ts'
+import type { DeviceId, EnrollmentId } from '../../base/ids.ts'
 import { actorName, type Work } from '../../base/work.ts'
 import { speakingDevice } from './speaking.ts'
 import type { Speaker } from './speaker.ts'
@@ -22,6 +22,13 @@ const SET = {
 /** Keeps what the device entrusts, sealed, for this generation; a message without a token asks to forget it (protocol.md 2.5). */
 export async function setBootstrapToken(deps: Deps, work: Work, speaker: Speaker, m: SetBootstrapToken): Promise<undefined> {
   const { id, deviceId } = await speakingDevice(work, speaker)
+  await keepBootstrapToken(deps, work, { id, deviceId }, m)
+}
+
+/** The same for an enrollment whose row is held. */
+export async function keepBootstrapToken(
+  deps: Deps, work: Work, { id, deviceId }: { id: EnrollmentId; deviceId: DeviceId }, m: SetBootstrapToken,
+): Promise<void> {
   const sealed = m.BootstrapToken === undefined ? null : deps.vault.seal(m.BootstrapToken, placeOf(id))
   const event: EventType = sealed ? 'device.bootstrap_token_set' : 'device.bootstrap_token_removed'
   await work.tx.rows(SET, [id, sealed, event, actorName(work.actor), deviceId])

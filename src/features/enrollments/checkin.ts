@@ -7,14 +7,17 @@ import { DeviceRefused } from '../../base/refusal.ts'
 import type { Work } from '../../base/work.ts'
 import { nudge, PUSH_NUDGE } from '../../base/nudge.ts'
 import { nameInWords, recordExtraCertificate, type Identity } from '../identity/index.ts'
+import type { Said } from '../webhook/index.ts'
 import { findPlace, findPlaceOfExtra } from './authenticate-place.ts'
 import { getBootstrapToken, setBootstrapToken } from './bootstrap-token.ts'
-import { getToken, returnToService, userAuthenticate } from './declined.ts'
+import { getToken, returnToService } from './declined.ts'
+import { userAuthenticate } from './network-users.ts'
 import { renewIfNew } from './renew.ts'
 import { boundDevice, findSpeaker, type Speaker } from './speaker.ts'
 import { speakingDevice } from './speaking.ts'
 import * as store from './store.ts'
-import { unlockTokenPlace } from './unlock-token.ts'
+import { tellWebhook } from './tell.ts'
+import { sealUnlockToken } from './unlock-token.ts'
 
 /** Declarative management has a room of its own. */
 type Message = Exclude<CheckinMessage, DeclarativeManagement>
@@ -39,9 +42,9 @@ export interface CheckinAnswer {
 
 /**
  * Takes one check-in message of a device whose identity was verified, as one unit of work: one statement that locks and tells
- * the facts, one that carries out what follows. Throws DeviceRefused; then nothing is stored.
+ * the facts, one that carries out what follows; two more for the webhook when there is one, which `said` is for. Throws DeviceRefused; then nothing is stored.
  */
-export async function checkin(deps: Deps, identity: Identity, message: Message): Promise<CheckinAnswer> {
+export async function checkin(deps: Deps, identity: Identity, message: Message, said: Said): Promise<CheckinAnswer> {
   return deps.work({ kind: 'device', id: message.channel.deviceKey }, async (work) => {
     // A newcomer from another server: unknown until it authenticates, and for every other message.
     if (identity.isExtra && message.MessageType === 'Authenticate') await recordExtraCertificate(work, identity.certificate)
@@ -52,6 +55,7 @@ export async function checkin(deps: Deps, identity: Identity, message: Message):
       deps: Deps, work: Work, speaker: Speaker, m: Message, identity: Identity,
     ) => Promise<EncodableDict | undefined>
     const dict = await handle(deps, work, speaker, message, identity)
+    await tellWebhook(deps, work, message, { certificateSha256: identity.certificate.sha256, said })
     return { enrollment: speaker.device?.id, ...(dict && { answer: { contentType: 'application/xml; charset=utf-8', body: encodePlist(dict) } }) }
   })
 }
@@ -85,8 +89,7 @@ async function authenticateAgain(work: Work, speaker: Speaker, m: Authenticate):
 async function tokenUpdate(deps: Deps, work: Work, speaker: Speaker, m: TokenUpdate): Promise<undefined> {
   const device = await speakingDevice(work, speaker)
   if (m.channel.channel === 'user' && device.state !== 'enrolled') throw new DeviceRefused('not_enrolled')
-  const sealed = m.UnlockToken === undefined || m.channel.channel === 'user' ? null : deps.vault.seal(m.UnlockToken, unlockTokenPlace(device.id))
-  if (await store.updateToken(work, device.id, m, sealed)) nudge(deps.db, PUSH_NUDGE)
+  if (await store.updateToken(work, device.id, m, sealUnlockToken(deps, m, device.id))) nudge(deps.db, PUSH_NUDGE)
 }
 
 /** Best effort of the device and never repeated by it; said twice all the same, the second changes nothing. */

@@ -4,15 +4,6 @@ import type { Work } from '../../base/work.ts'
 import type { Speaker } from './speaker.ts'
 import { speakingDevice } from './speaking.ts'
 
-/**
- * Network users are not managed: 410, and the Mac asks again at the next login (Apple: UserAuthenticate). Asked by a
- * stranger it is refused like everything else.
- */
-export async function userAuthenticate(_deps: Deps, work: Work, speaker: Speaker): Promise<undefined> {
-  await speakingDevice(work, speaker)
-  throw new DeviceRefused('user_declined', 410)
-}
-
 /** No token service is configured, and Apple wants a client error then (Apple: GetToken). */
 export async function getToken(_deps: Deps, work: Work, speaker: Speaker): Promise<undefined> {
   await speakingDevice(work, speaker)

@@ -4,6 +4,8 @@
  * Apple: https://developer.apple.com/documentation/devicemanagement/check-in
  */
 export { checkin, type CheckinAnswer } from './checkin.ts'
+export { hear } from './claim.ts'
+export { importCheckin, type KnownTopic } from './import.ts'
 export { registerDevices } from './api.ts'
 export { isCurrent } from './current.ts'
 export { getDevice, type DeviceRow } from './devices.ts'
@@ -13,6 +15,7 @@ export { enrolledChannel } from './speaking.ts'
 export { startSightings, type Sightings } from './sightings.ts'
 export { findSpeaker, type Speaker } from './speaker.ts'
 export { lock, lockAll, type Locked } from './store.ts'
+export { tellWebhook } from './tell.ts'
 export { findNamed, type NamedChannel } from './wire-ids.ts'
 export { openUnlockToken } from './unlock-token.ts'
 export { getUserChannel } from './users.ts'

@@ -4,7 +4,6 @@ import type { EndReason } from '../../base/events.ts'
 import { newId, type DeviceId, type EnrollmentId } from '../../base/ids.ts'
 import { actorName, type Work } from '../../base/work.ts'
 import { platformOf } from './platform.ts'
-import type { Speaker } from './speaker.ts'
 import type { EnrollmentState } from './tables.ts'
 
 /** An enrollment row under its lock. */
@@ -51,14 +50,18 @@ export interface Beginning {
   adopted?: Adopted
 }
 
-const BEGIN = { name: 'begin_enrollment', text: 'select begin_enrollment($1, $2, $3, $4, $5, $6, $7, $8)' }
+const BEGIN = { name: 'begin_enrollment', text: 'select begin_enrollment($1, $2, $3, $4, $5, $6, $7, $8, $9) as id' }
 
 /** Writes an Authenticate, as judged, with all that follows from it: one statement (migrations: begin_enrollment). */
-export async function begin(work: Work, m: Authenticate, speaker: Pick<Speaker, 'certificateSha256' | 'attemptId'>, how: Beginning): Promise<void> {
-  await work.tx.rows(BEGIN, [
+export async function begin(
+  work: Work, m: Authenticate, speaker: { certificateSha256: Buffer | null; attemptId: string | null }, how: Beginning,
+): Promise<EnrollmentId> {
+  const [row] = await work.tx.rows<{ id: EnrollmentId }>(BEGIN, [
     JSON.stringify(hardwareOf(m)), how.again ?? null, how.replaces ?? null, how.state, speaker.certificateSha256, speaker.attemptId, m.Topic,
-    how.adopted ? JSON.stringify(how.adopted) : null,
+    how.adopted ? JSON.stringify(how.adopted) : null, actorName(work.actor),
   ])
+  if (!row) throw new Error('the enrollment row was not written')
+  return row.id
 }
 
 /** What Authenticate says of the hardware, by the columns of `devices`, with an id in case it is new. */

@@ -49,6 +49,8 @@ export const enrollments = pgTable('enrollments', {
   sealedUnlockToken: bytea('sealed_unlock_token'),
   sealedBootstrapToken: bytea('sealed_bootstrap_token'),
   awaitingConfiguration: boolean('awaiting_configuration').notNull().default(false),
+  tokenUpdateTally: integer('token_update_tally').notNull().default(0),
+  importedAt: instant('imported_at'),
   userShortName: text('user_short_name'),
   userLongName: text('user_long_name'),
   createdAt: instant('created_at').notNull(),

@@ -1,11 +1,17 @@
+import type { TokenUpdate } from '../../apple/wire/checkin.ts'
 import type { Deps } from '../../base/deps.ts'
 import type { EnrollmentId } from '../../base/ids.ts'
 
 const FIND = { name: 'unlock_token_find', text: 'select sealed_unlock_token from enrollments where id = $1' }
 
 /** The vault's place of an UnlockToken. */
-export function unlockTokenPlace(id: EnrollmentId): string {
+function unlockTokenPlace(id: EnrollmentId): string {
   return `enrollments.sealed_unlock_token:${id}`
+}
+
+/** The UnlockToken of a TokenUpdate, sealed for its enrollment; null when it has none, or comes from a user: Apple gives users none. */
+export function sealUnlockToken({ vault }: Pick<Deps, 'vault'>, m: TokenUpdate, id: EnrollmentId): Buffer | null {
+  return m.UnlockToken === undefined || m.channel.channel === 'user' ? null : vault.seal(m.UnlockToken, unlockTokenPlace(id))
 }
 
 /** The UnlockToken of an enrollment, to be put into a ClearPasscode; undefined when the device has sent none. */

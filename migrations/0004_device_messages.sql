@@ -84,7 +84,8 @@ declare
   v_ended record;
 begin
   for v_ended in
-    update enrollments e set state = p_state, ended_at = now(), push_token = null, push_magic = null, push_stopped_at = null, push_trouble = null
+    update enrollments e set state = p_state, ended_at = now(), push_token = null, push_magic = null, push_stopped_at = null, push_trouble = null,
+      token_update_tally = 0
     where (e.parent_id = p_enrollment or (e.id = p_enrollment and not p_users_only))
       and e.state in ('identity_issued', 'pending_approval', 'enrolled', 'blocked')
     returning e.id, e.device_id
@@ -135,6 +136,11 @@ create type speaker as (
   present_revoked boolean
 );
 
+-- Newcomers for one device come one after the other, also while the device has no row yet.
+create function lock_newcomers(p_device_key text) returns void language sql volatile as $$
+  select pg_advisory_xact_lock(1651666284, hashtext(p_device_key))
+$$;
+
 -- Who presents this certificate, under the locks of the rows it speaks for. The binding is the SHA-256 of the certificate, never a name in it.
 create function device_speaker(p_certificate bytea, p_device_key text, p_user_key text, p_topic text default null)
   returns speaker language plpgsql volatile as $$
@@ -150,8 +156,7 @@ begin
     return s;
   end if;
   if v_enrollment is null then
-    -- Newcomers for one device come one after the other, also while the device has no row yet.
-    perform pg_advisory_xact_lock(1651666284, hashtext(p_device_key));
+    perform lock_newcomers(p_device_key);
     select c.enrollment_id into v_enrollment from certificates c where c.sha256 = p_certificate;
   end if;
   if v_enrollment is not null then
@@ -201,9 +206,10 @@ create type visit as (
 
 -- One visit on the command channel: the report is stored and the next command chosen. p_outcome is null for Idle, else 'not_now' or the state
 -- that the command p_uuid ends in. p_telling: RequestTypes whose answers are worth an errand. p_patience: minutes until the next push
--- after the first, second … NotNow. p_event_ids: two fresh ids.
+-- after the first, second … NotNow. p_event_ids: two fresh ids. p_webhook: what the webhook will tell of this visit, when there is one.
 create function device_visit(p_certificate bytea, p_device_key text, p_user_key text, p_outcome text, p_uuid text, p_error_chain jsonb, p_fields jsonb,
-  p_sealed_raw bytea, p_telling text[], p_patience integer[], p_event_ids text[]) returns visit language plpgsql volatile as $$
+  p_sealed_raw bytea, p_telling text[], p_patience integer[], p_event_ids text[], p_webhook_id text, p_webhook_body bytea)
+  returns visit language plpgsql volatile as $$
 declare
   s speaker;
   v visit;
@@ -220,6 +226,10 @@ begin
     when not s.is_current then 'not_current_certificate'
     when s.state not in ('enrolled', 'identity_issued', 'pending_approval') then 'not_enrolled' end;
   v.enrollment_id := s.enrollment_id;
+  -- A held newcomer is not told of: to the receiver it would look like the device that is enrolled.
+  if p_webhook_id is not null and v.refusal is null and s.state <> 'pending_approval' then
+    insert into webhook_events (id, stream, sealed_body) values (p_webhook_id, p_device_key, p_webhook_body);
+  end if;
   -- Held newcomers, devices between Authenticate and TokenUpdate, and users we have not met: nothing to say yet.
   if v.refusal is not null or s.state <> 'enrolled' or (p_user_key <> '' and s.user_state is distinct from 'enrolled') then
     return v;
@@ -303,13 +313,12 @@ end $$;
 
 -- Authenticate, as judged: a generation of its own (p_again null), perhaps in the place of another one, or the same identity that begins again.
 -- What was kept for the one before is forgotten (protocol.md 2.1). p_device: what the message says of the hardware, by our column names, and a
--- fresh `id`. p_adopted: what the event tells of a certificate that another server's CA issued. Returns the enrollment.
+-- fresh `id`. p_certificate is null for a device that is imported: nobody has spoken for it yet. p_adopted: what the event tells of a certificate that another server's CA issued. Returns the enrollment.
 create function begin_enrollment(p_device jsonb, p_again bigint, p_replaces bigint, p_state text, p_certificate bytea, p_attempt text, p_topic text,
-  p_adopted jsonb) returns bigint language plpgsql volatile as $$
+  p_adopted jsonb, p_actor text) returns bigint language plpgsql volatile as $$
 declare
   v_device text;
   v_enrollment bigint := p_again;
-  v_actor text := p_device ->> 'device_key';
   v_attempt record;
 begin
   select a.access_rights, a.link_id, l.ownership, coalesce(p.simulated, false) as simulated into v_attempt
@@ -331,8 +340,8 @@ begin
 
   if p_replaces is not null then
     -- Old certificate out at once, its commands end, its wake goes: never two valid generations.
-    perform end_channels(p_replaces, 'unenrolled', 're-enrolled', v_actor);
-    perform revoke_certificates(p_replaces, null, 'superseded', v_actor);
+    perform end_channels(p_replaces, 'unenrolled', 're-enrolled', p_actor);
+    perform revoke_certificates(p_replaces, null, 'superseded', p_actor);
   end if;
 
   if p_again is null then
@@ -342,15 +351,15 @@ begin
       from enrollments e where e.device_id = v_device and e.channel = 'device'
       returning id into v_enrollment;
     update certificates c set enrollment_id = v_enrollment where c.sha256 = p_certificate and c.enrollment_id is null and c.revoked_at is null;
-    if not found then
+    if not found and p_certificate is not null then
       raise exception 'a certificate was bound or revoked under our lock';
     end if;
   else
     update enrollments e set state = p_state, generation = e.generation + 1, topic = p_topic, push_token = null, push_magic = null, token_updated_at = null,
         push_stopped_at = null, push_trouble = null, sealed_unlock_token = null, sealed_bootstrap_token = null, awaiting_configuration = false,
-        enrolled_at = null, access_rights = coalesce(v_attempt.access_rights, e.access_rights), link_id = coalesce(v_attempt.link_id, e.link_id)
+        enrolled_at = null, token_update_tally = 0, imported_at = null, access_rights = coalesce(v_attempt.access_rights, e.access_rights), link_id = coalesce(v_attempt.link_id, e.link_id)
       where e.id = p_again;
-    perform end_channels(p_again, 'unenrolled', 're-enrolled', v_actor, true);
+    perform end_channels(p_again, 'unenrolled', 're-enrolled', p_actor, true);
     perform end_commands(p_again, v_device, 'superseded', 're-enrolled');
     delete from push_wakes w where w.enrollment_id = p_again;
     delete from declaration_status t where t.enrollment_id = p_again;
@@ -358,9 +367,9 @@ begin
 
   perform mark_attempt(p_attempt, case when p_state = 'pending_approval' then 'pending_approval' else 'authenticated' end, v_enrollment);
   if p_adopted is not null then
-    perform record_event('certificate.adopted', v_actor, v_device, p_adopted || jsonb_build_object('device', v_device, 'enrollment', v_enrollment));
+    perform record_event('certificate.adopted', p_actor, v_device, p_adopted || jsonb_build_object('device', v_device, 'enrollment', v_enrollment));
   end if;
-  perform record_event(case when p_state = 'pending_approval' then 'enrollment.held' else 'device.enrolling' end, v_actor, v_device,
+  perform record_event(case when p_state = 'pending_approval' then 'enrollment.held' else 'device.enrolling' end, p_actor, v_device,
     jsonb_build_object('device', v_device, 'enrollment', v_enrollment, 'attempt', p_attempt));
   return v_enrollment;
 end $$;
@@ -397,6 +406,7 @@ begin
   update enrollments e set state = case when e.state = 'identity_issued' then 'enrolled' else e.state end, topic = p_topic, push_token = p_token,
       push_magic = p_magic, token_updated_at = v_now, push_stopped_at = null, push_trouble = null,
       sealed_unlock_token = coalesce(p_sealed_unlock_token, e.sealed_unlock_token), awaiting_configuration = e.awaiting_configuration or p_awaiting,
+      token_update_tally = e.token_update_tally + case when e.state = 'pending_approval' then 0 else 1 end,
       enrolled_at = coalesce(e.enrolled_at, case when e.state <> 'pending_approval' then now() end)
     where e.id = v_channel returning e.device_id into v_device;
 
