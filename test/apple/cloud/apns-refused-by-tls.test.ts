@@ -27,7 +27,8 @@ afterEach(async () => {
 })
 
 function client(options: Pick<ApnsOptions, 'certificatePem' | 'keyPem'> & Partial<ApnsOptions>, { host, port, caPem }: Pick<RefusingApns, 'host' | 'port' | 'caPem'> = apns) {
-  const sender = connectApns({ host, port, ca: caPem, ...options })
+  // Nothing here may be found out by waiting for it.
+  const sender = connectApns({ host, port, ca: caPem, timeoutMs: 600_000, ...options })
   open.push(sender)
   return sender
 }
