@@ -4,7 +4,7 @@ import { startListening, startLoop } from './base/loops.ts'
 import { forgetOldFailures } from './base/throttle.ts'
 import { expireDue } from './features/commands/index.ts'
 import { learn } from './features/inventory/index.ts'
-import { NUDGE as PUSH_NUDGE, sendDue, sweepSilent, type Clients } from './features/push/index.ts'
+import { CHANGED as CERTIFICATES_CHANGED, NUDGE as PUSH_NUDGE, sendDue, sweepSilent, type Clients } from './features/push/index.ts'
 import { errandRunners } from './reactions.ts'
 
 const SECOND = 1_000
@@ -15,6 +15,11 @@ export function startWorkers(deps: Deps, clients: Clients): { stop(): Promise<vo
   const runners = errandRunners(deps, learn)
   const loops = {
     push: startLoop('push', deps.log, SECOND, async (stopping) => (await sendDue(deps, clients, stopping)) > 0),
+    // Beside the rounds of `push`, which wait for Apple: a renewed certificate must not wait with them.
+    certificates: startLoop('certificates', deps.log, 5 * SECOND, async () => {
+      await clients.refresh()
+      return false
+    }),
     errands: startLoop('errands', deps.log, 2 * SECOND, async () => (await runErrands(deps.db, deps.log, runners)) > 0),
     expiry: startLoop('expiry', deps.log, MINUTE, async () => (await expireDue(deps)) >= 200),
     sweep: startLoop('sweep', deps.log, 10 * MINUTE, async () => {
@@ -25,6 +30,10 @@ export function startWorkers(deps: Deps, clients: Clients): { stop(): Promise<vo
   }
   const listening = startListening(deps.db, deps.log, {
     [PUSH_NUDGE]: () => loops.push.nudge(),
+    [CERTIFICATES_CHANGED]: () => {
+      loops.certificates.nudge()
+      loops.push.nudge()
+    },
     [JOBS_NUDGE]: () => loops.errands.nudge(),
   })
   return {
