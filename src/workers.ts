@@ -5,7 +5,7 @@ import { PUSH_NUDGE } from './base/nudge.ts'
 import { forgetOldFailures } from './base/throttle.ts'
 import { expireDue } from './features/commands/index.ts'
 import { learn } from './features/inventory/index.ts'
-import { sendDue, sweepSilent, type Clients } from './features/push/index.ts'
+import { CHANGED as CERTIFICATES_CHANGED, sendDue, sweepSilent, type Clients } from './features/push/index.ts'
 import { deliverDue, forgetOldEvents } from './features/webhook/index.ts'
 import { errandRunners } from './reactions.ts'
 
@@ -19,6 +19,11 @@ export function startWorkers(deps: Deps, clients: Clients): { stop(): Promise<vo
     push: startLoop('push', deps.log, SECOND, async (stopping) => (await sendDue(deps, clients, stopping)) > 0),
     errands: startLoop('errands', deps.log, 2 * SECOND, async () => (await runErrands(deps.db, deps.log, runners.one, runners.many)) > 0),
     ...(deps.config.webhook && { webhook: startLoop('webhook', deps.log, SECOND / 5, async () => (await deliverDue(deps)) > 0) }),
+    // Beside the rounds of `push`, which wait for Apple: a renewed certificate must not wait with them.
+    certificates: startLoop('certificates', deps.log, 5 * SECOND, async () => {
+      await clients.refresh()
+      return false
+    }),
     expiry: startLoop('expiry', deps.log, MINUTE, async () => (await expireDue(deps)) >= 200),
     sweep: startLoop('sweep', deps.log, 10 * MINUTE, async () => {
       await sweepSilent(deps.db.read)
@@ -28,6 +33,10 @@ export function startWorkers(deps: Deps, clients: Clients): { stop(): Promise<vo
   }
   const listening = startListening(deps.db, deps.log, {
     [PUSH_NUDGE]: () => loops.push.nudge(),
+    [CERTIFICATES_CHANGED]: () => {
+      loops.certificates.nudge()
+      loops.push.nudge()
+    },
     [JOBS_NUDGE]: () => loops.errands.nudge(),
   })
   return {

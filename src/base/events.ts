@@ -33,6 +33,7 @@ export type Event =
   | { type: 'command.expired'; device: DeviceId; command: CommandId }
   | { type: 'command.superseded'; device: DeviceId; command: CommandId; reason: string }
   | { type: 'push_certificate.uploaded'; push_certificate: PushCertificateId; topic: string }
+  | { type: 'push_certificate.deleted'; push_certificate: PushCertificateId; topic: string }
   | { type: 'push.topic_broken'; topic: string; reason: string }
   | { type: 'activation_lock.unlock_requested'; serial_number: string; topic: string }
   | { type: 'api_key.created'; api_key: KeyId; scopes: string[] }

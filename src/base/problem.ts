@@ -23,6 +23,7 @@ export const PROBLEMS = {
   name_taken: [409, 'This slug is taken', 'Choose another slug.'],
   not_importable: [409, 'This message cannot be imported', 'See the detail; nothing was changed.'],
   not_pending: [409, 'This enrollment waits for no decision', 'Read it again.'],
+  push_certificate_in_use: [409, 'This push certificate is still needed', 'Keep it: several can be held side by side.'],
   push_topic_mismatch: [409, 'This certificate is for a different push topic',
     'At identity.apple.com press Renew on the existing row, with the same Apple Account.'],
   request_in_progress: [409, 'A request with this Idempotency-Key is still running', 'Try again in a moment.'],

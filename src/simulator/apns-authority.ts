@@ -18,8 +18,8 @@ export interface ApnsAuthority {
   /** Proof for device tokens. It comes with the CA, so both live and die together. */
   tokenSecret: Buffer
   issueServerCertificate(host: string): CertifiedKey
-  /** As Apple's push certificates are: RSA 2048, a year, CN `APSP:<topic>`, UID the topic. */
-  issuePushCertificate: (topic: string) => CertifiedKey
+  /** As Apple's push certificates are: RSA 2048, a year (or `days`, for a test), CN `APSP:<topic>`, UID the topic. */
+  issuePushCertificate: (topic: string, days?: number) => CertifiedKey
 }
 
 interface Ca {
@@ -46,11 +46,11 @@ export async function openAuthority(now: () => Date, folder?: string): Promise<A
         ...validity(now(), 365 * 5),
       })
     },
-    issuePushCertificate: (topic) =>
+    issuePushCertificate: (topic, days = 365) =>
       certify(ca, generateKeyPairSync('rsa', { modulusLength: 2048 }), {
         subject: distinguishedName([['UID', topic], ['CN', `APSP:${topic}`]]),
         profile: 'client',
-        ...validity(now(), 365),
+        ...validity(now(), days),
       }),
   }
 }

@@ -3,8 +3,8 @@ import { TLSSocket } from 'node:tls'
 import { isMdmTopic } from '../apple/wire/topic.ts'
 import { readCertificate } from '../apple/wire/x509.ts'
 
-/** Who pushes: the topic of the client certificate, or the reason why it is refused. */
-export type Provider = { topic: string } | { refused: 'MissingProviderToken' | 'BadCertificate' }
+/** Who pushes: the topic and the SHA-256 (hex) of the client certificate, or the reason why it is refused. */
+export type Provider = { topic: string; sha256: string } | { refused: 'MissingProviderToken' | 'BadCertificate' }
 
 /**
  * Reads the client certificate of a session. It must be signed by the stand-in's CA and be alive, unless `anyClient`;
@@ -15,8 +15,8 @@ export function providerOf(session: Http2Session, anyClient: boolean): Provider 
   if (!der) return { refused: 'MissingProviderToken' }
   const { socket } = session
   if (!anyClient && !(socket instanceof TLSSocket && socket.authorized)) return { refused: 'BadCertificate' }
-  const { userId } = readCertificate(der)
-  return userId !== undefined && isMdmTopic(userId) ? { topic: userId } : { refused: 'BadCertificate' }
+  const { userId, sha256 } = readCertificate(der)
+  return userId !== undefined && isMdmTopic(userId) ? { topic: userId, sha256: sha256.toString('hex') } : { refused: 'BadCertificate' }
 }
 
 /** The DER of the client certificate that a session opened with, if it did. */

@@ -16,8 +16,8 @@ export interface ApnsStandIn extends ApnsTraffic, ApnsFaults {
   readonly port: number
   /** What pushers and simulated devices must trust. */
   readonly caPem: string
-  /** A client certificate and key, PEM, with which to push to `topic`. */
-  issuePushCertificate(topic: string): CertifiedKey
+  /** A client certificate and key, PEM, with which to push to `topic` for a year, or for `days`. */
+  issuePushCertificate(topic: string, days?: number): CertifiedKey
   /** A new device token, as `ApnsListener.register` gets one. */
   register(topic: string): Buffer
   /** From now on pushes to this token are answered 410, with `since` (now) as timestamp. */
@@ -95,7 +95,7 @@ function judgeWith({ authority, mailbox, traffic }: Parts, anyClient: boolean) {
     const timestamp = mailbox.deadSince(push.token.toString('hex'))
     if (timestamp) return { status: 410, reason: 'Unregistered', timestamp }
     mailbox.put(push)
-    traffic.accepted(push)
+    traffic.accepted(push, provider.sha256)
     return { status: 200 }
   }
 }

@@ -3,9 +3,11 @@ import type { Violation } from './apns-rules.ts'
 
 const KEPT = 10_000
 
-/** What a stand-in has seen. `received` (accepted pushes) and `violations` hold the last 10 000. */
+/** What a stand-in has seen. `received` (accepted pushes), `provedBy` and `violations` hold the last 10 000. */
 export interface ApnsTraffic {
   readonly received: readonly Push[]
+  /** SHA-256 (hex) of the client certificate behind each of `received`. */
+  readonly provedBy: readonly string[]
   readonly violations: readonly Pick<Violation, 'reason' | 'detail'>[]
   /** Push requests taken, whatever their answer; sessions with a client certificate; most streams in one session. */
   readonly counters: { pushes: number; sessions: number; maxOpenStreams: number; pings: number }
@@ -18,19 +20,21 @@ export interface ApnsTraffic {
 /** The same, for the one who writes it. */
 export interface TrafficRecorder extends ApnsTraffic {
   requestArrived(): void
-  accepted(push: Push): void
+  accepted(push: Push, provedBy: string): void
   violated(violation: Violation): void
 }
 
 /** An empty record. */
 export function createTraffic(): TrafficRecorder {
   const received: Push[] = []
+  const provedBy: string[] = []
   const violations: Pick<Violation, 'reason' | 'detail'>[] = []
   const counters = { pushes: 0, sessions: 0, maxOpenStreams: 0, pings: 0 }
   const listeners = new Set<(push: Push) => void>()
   const waiting = new Set<{ count: number; resolve: () => void }>()
   return {
     received,
+    provedBy,
     violations,
     counters,
     onPush(listener) {
@@ -47,8 +51,9 @@ export function createTraffic(): TrafficRecorder {
         if (counters.pushes >= waiter.count && waiting.delete(waiter)) waiter.resolve()
       }
     },
-    accepted(push) {
+    accepted(push, certificate) {
       keep(received, push)
+      keep(provedBy, certificate)
       for (const listener of listeners) listener(push)
     },
     violated: ({ reason, detail }) => keep(violations, { reason, detail }),

@@ -84,8 +84,28 @@ describe('/v1/pushcert', () => {
     const { certificatePem, keyPem } = server.apns.issuePushCertificate('com.apple.mgmt.External.foreign')
     const answer = await call(server, 'PUT', '/v1/pushcert', certificatePem + keyPem)
     expect(answer.status).toBe(409)
-    expect(answer.json<{ error: string }>().error).toMatch(/^\d+ enrolled devices use/)
+    const { error, ...rest } = answer.json<{ error: string }>()
+    expect(error).toMatch(/^\d+ of \d+ enrolled devices use .*keep_both\.$/)
+    expect(rest).toEqual({})
     expect(await server.db.query('select topic from push_certificates')).toEqual([{ topic: TOPIC }])
+  })
+
+  it('refuses one that has ended or ends before the one that is held, and stores nothing', async () => {
+    const before = await server.db.query('select * from push_certificates')
+    for (const [days, complaint] of [[-0.5, 'it ended on'], [200, 'before the one that is held']] as const) {
+      const { certificatePem, keyPem } = server.apns.issuePushCertificate(TOPIC, days)
+      const answer = await call(server, 'PUT', '/v1/pushcert', certificatePem + keyPem)
+      expect([answer.status, answer.json()]).toEqual([400, { error: expect.stringContaining(complaint) }])
+    }
+    expect(await server.db.query('select * from push_certificates')).toEqual(before)
+  })
+
+  it('warns of one that ends soon', async () => {
+    await server.db.query(`update push_certificates set not_after = now() + interval '5 days' where topic = $1`, [TOPIC])
+    const [soon, later] = [server.apns.issuePushCertificate(TOPIC, 12), pair()]
+    const warned = await call(server, 'PUT', '/v1/pushcert', soon.certificatePem + soon.keyPem)
+    expect([warned.status, warned.json()]).toEqual([200, { not_after: expect.any(String), topic: TOPIC, warnings: ['the certificate expires in 11 days'] }])
+    expect((await call(server, 'PUT', '/v1/pushcert', later.certificatePem + later.keyPem)).json()).toEqual({ not_after: expect.any(String), topic: TOPIC })
   })
 
   it('tells when a topic’s certificate ends', async () => {

@@ -130,36 +130,3 @@ describe('what Apple answers', () => {
     await until(async () => (await pushesTo(device)).at(-1)?.outcome === 'accepted', 'a push with the new certificate')
   })
 })
-
-describe('push certificates', () => {
-  it('are renewed on the same topic: same id, no answer holds the key', async () => {
-    const before = (await server.api('GET', '/push-certificates')).json<{ data: { id: string; sha256: string }[] }>().data
-    const answer = await uploadPushCertificate(server, server.apns)
-    expect(answer.json<{ id: string }>().id).toBe(before[0]?.id)
-    expect(answer.json<{ sha256: string }>().sha256).not.toBe(before[0]?.sha256)
-    expect(answer.body.toString()).not.toContain('PRIVATE')
-  })
-
-  it('of another topic are refused with the number of devices that depend on theirs, unless both are kept', async () => {
-    const other = 'com.apple.mgmt.External.11111111-2222-3333-4444-555555555555'
-    const enrolled = (await server.db.query<{ n: number }>(`select count(*)::int as n from enrollments where state = 'enrolled' and channel = 'device'`))[0]?.n
-    const refused = await uploadPushCertificate(server, server.apns, other)
-    expect(refused.json()).toMatchObject({ status: 409, code: 'push_topic_mismatch', affected_devices: enrolled })
-    expect(await server.db.query('select 1 from push_certificates where topic = $1', [other])).toEqual([])
-    const { certificatePem, keyPem } = server.apns.issuePushCertificate(other)
-    const kept = await server.api('POST', '/push-certificates', { certificate: certificatePem, key: keyPem, keep_both: true })
-    expect(kept.json()).toMatchObject({ topic: other, default_for_new: true })
-    expect((await uploadPushCertificate(server, server.apns)).json()).toMatchObject({ topic: TOPIC, default_for_new: true })
-  })
-
-  it('come as raw PEM in any order too, and what is none is refused with the reason', async () => {
-    const topic = 'com.apple.mgmt.External.99999999-2222-3333-4444-555555555555'
-    const { certificatePem, keyPem } = server.apns.issuePushCertificate(topic)
-    const raw = (body: string) => server.http('POST', '/api/v1/push-certificates', { headers: { authorization: 'Bearer test-key-0123456789-0123456789-0123456789', 'content-type': 'application/x-www-form-urlencoded' }, body })
-    expect((await raw(`${keyPem}${certificatePem}`)).json()).toMatchObject({ code: 'push_topic_mismatch' })
-    expect((await raw(certificatePem)).json()).toMatchObject({ code: 'push_certificate_refused', errors: [{ code: 'no_key' }] })
-    expect((await raw('hello')).json()).toMatchObject({ code: 'push_certificate_refused', errors: [{ code: 'not_pem' }] })
-    const other = server.apns.issuePushCertificate(topic)
-    expect((await raw(`${other.keyPem}${certificatePem}`)).json()).toMatchObject({ errors: [{ code: 'key_mismatch' }] })
-  })
-})

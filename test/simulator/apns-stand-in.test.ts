@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { connect, type ClientHttp2Session, type OutgoingHttpHeaders } from 'node:http2'
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -127,6 +128,15 @@ describe('who may push', () => {
     const send = pusher(standIn, standIn.issuePushCertificate(OTHER_TOPIC))
     expect(await send(token, 'magic', { topic: OTHER_TOPIC })).toMatchObject({ outcome: 'accepted' })
     expect(await pusher(standIn)(token, 'magic')).toMatchObject({ status: 400, reason: 'DeviceTokenNotForTopic' })
+  })
+
+  it('is told by the certificate each push came with', async () => {
+    const standIn = await apns()
+    const renewed = standIn.issuePushCertificate(TOPIC)
+    await pusher(standIn)(standIn.register(TOPIC), 'old')
+    await pusher(standIn, renewed)(standIn.register(TOPIC), 'new')
+    const sha256 = ({ certificatePem }: { certificatePem: string }) => new X509Certificate(certificatePem).fingerprint256.replaceAll(':', '').toLowerCase()
+    expect(standIn.provedBy).toEqual([certificate, renewed].map(sha256))
   })
 
   it('is anybody with an MDM topic where any client is accepted', async () => {

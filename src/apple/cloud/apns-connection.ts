@@ -1,6 +1,7 @@
 import { connect as connectHttp2 } from 'node:http2'
 import { isIP, isIPv6 } from 'node:net'
 import * as tls from 'node:tls'
+import type { PushAnswer } from './apns-push.ts'
 import { ApnsSession } from './apns-session.ts'
 
 /**
@@ -16,11 +17,23 @@ export interface ApnsOptions {
   timeoutMs?: number
 }
 
+/** APNs refused our certificate while the session was opened; `verdict` is the answer for every push that waits. */
+export class CertificateRefused extends Error {
+  readonly verdict: PushAnswer
+
+  constructor(verdict: PushAnswer) {
+    super('the push certificate was refused')
+    this.name = 'CertificateRefused'
+    this.verdict = verdict
+  }
+}
+
 const DEFAULT_TIMEOUT_MS = 10_000
 
 /**
  * Opens one HTTP/2 session and waits for the peer's settings: before them the number of streams it allows is unknown,
- * and a burst would be refused. Rejects when the connection fails, stays silent, or `signal` aborts.
+ * and a burst would be refused. Rejects when the connection fails, stays silent, or `signal` aborts, and with
+ * `CertificateRefused`.
  */
 export function openApnsSession(options: ApnsOptions, signal: AbortSignal): Promise<ApnsSession> {
   return new Promise((resolve, reject) => {
@@ -37,7 +50,7 @@ export function openApnsSession(options: ApnsOptions, signal: AbortSignal): Prom
     const abort = () => socket.destroy(new Error('aborted'))
     signal.addEventListener('abort', abort, { once: true })
     http2.once('remoteSettings', () => resolve(session))
-    http2.once('close', () => reject(new Error(session.failure ?? 'connection closed')))
+    http2.once('close', () => reject(session.verdict ? new CertificateRefused(session.verdict) : new Error(session.failure ?? 'connection closed')))
     http2.once('remoteSettings', settled).once('close', settled)
 
     function settled() {

@@ -13,7 +13,9 @@ export interface Push {
 
 /**
  * What became of a push. `accepted` means accepted by APNs, not delivered. `timestamp` only comes with 410: since when
- * APNs holds the token dead. `unreachable` means that no answer came, so the push may or may not have arrived.
+ * APNs holds the token dead. The status is 403 too where APNs refused our certificate before any request, by GOAWAY or
+ * by a TLS alert (`reason` "TLS alert certificate_expired"). `unreachable` means that no answer came, so the push may or
+ * may not have arrived.
  */
 export type PushAnswer =
   | { outcome: 'accepted'; apnsId: string }

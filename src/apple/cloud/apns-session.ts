@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import { converse, type Reply } from './apns-stream.ts'
 import { pushBody, pushHeaders, readPushAnswer, readReason, type Push, type PushAnswer } from './apns-push.ts'
 import { pingWhenIdle } from './http2-keep-alive.ts'
+import { certificateAlert } from './tls-alert.ts'
 
 /** An answer, or why there is none. `untouched`: the peer promised that it did not look at the request. */
 export type Exchange = { answer: PushAnswer } | { untouched: boolean; detail: string }
@@ -14,7 +15,7 @@ const MAX_STREAMS = 1_000
 export class ApnsSession {
   /** How many pushes this session got an answer for. */
   answered = 0
-  /** Set when APNs refused the certificate in a GOAWAY frame: the answer for every push that waits. */
+  /** Set when APNs refused the certificate, by GOAWAY or by a TLS alert: the answer for every push that waits. */
   verdict: PushAnswer | undefined
   /** Why the connection failed, if it did. */
   failure: string | undefined
@@ -35,7 +36,13 @@ export class ApnsSession {
     this.#timeoutMs = timeoutMs
     this.#touch = pingWhenIdle(http2, IDLE_MS, timeoutMs, () => socket.destroy(new Error('no answer to PING')))
     this.ended = new Promise((resolve) => http2.once('close', resolve))
-    http2.on('error', (error) => (this.failure ??= error.message))
+    http2.on('error', (error) => this.#fail(error))
+    // In TLS 1.3 the server judges our certificate after our side of the handshake is over. Node's session then waits for
+    // the socket to close, and the socket for the session: without this an alert looks like an APNs that is silent.
+    socket.on('error', (error) => {
+      this.#fail(error)
+      socket.destroy()
+    })
     http2.on('goaway', (_code, lastStreamId, debugData) => this.#goAway(lastStreamId, debugData))
     http2.on('remoteSettings', (settings) => {
       // A limit of zero must not leave the queue waiting for ever: one push then runs into its timeout.
@@ -91,6 +98,14 @@ export class ApnsSession {
   // Node's own graceful end waits without limit for the peer to take its leave, and a lost peer never does.
   #leaveWhenDone(): void {
     if (!this.usable && this.#inFlight === 0) setImmediate(() => this.#socket.destroy())
+  }
+
+  #fail(error: Error): void {
+    const alert = certificateAlert(error)
+    const reason = alert === undefined ? undefined : `TLS alert ${alert}`
+    // Before the server has proven itself, anybody on the way could have said so; and a verdict stops a fleet's pushes.
+    if (reason !== undefined && this.#socket.authorized) this.verdict ??= { outcome: 'refused', status: 403, reason }
+    this.failure ??= reason ?? error.message
   }
 
   #goAway(lastStreamId: number, debugData: Buffer | undefined): void {

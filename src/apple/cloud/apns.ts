@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Push, PushAnswer } from './apns-push.ts'
-import { openApnsSession, type ApnsOptions } from './apns-connection.ts'
+import { CertificateRefused, openApnsSession, type ApnsOptions } from './apns-connection.ts'
 import type { ApnsSession } from './apns-session.ts'
 
 export type { Push, PushAnswer } from './apns-push.ts'
@@ -126,6 +126,7 @@ class Sender implements ApnsClient {
       return ''
     } catch (error) {
       this.#fruitless += 1
+      if (error instanceof CertificateRefused) this.#answerAll(error.verdict)
       return error instanceof Error ? error.message : 'connection failed'
     }
   }

@@ -4,12 +4,12 @@ import { readPushCertificate, type ReadPushCertificate } from '../../apple/wire/
 import type { Principal } from '../../base/api.ts'
 import type { Deps } from '../../base/deps.ts'
 import { Problem } from '../../base/problem.ts'
-import { findExpiry, storeCertificate } from '../../features/push/index.ts'
+import { daysLeft, findExpiry, storeCertificate } from '../../features/push/index.ts'
 
 /** A status and what is said with it. */
 export interface Said {
   status: number
-  body: { not_after: string; topic: string } | { error: string }
+  body: { not_after: string; topic: string; warnings?: string[] } | { error: string }
 }
 
 /**
@@ -20,12 +20,13 @@ export async function putPushCertificate(deps: Deps, principal: Principal, body:
   try {
     const read = await readPem(body.toString('latin1'))
     await deps.work({ kind: 'key', id: principal.id }, (work) => storeCertificate(deps, work, read, {}))
-    return { status: 200, body: shown(read.topic, read.certificate.notAfter) }
+    const warnings = warningsOf(deps, read.certificate.notAfter)
+    return { status: 200, body: { ...shown(read.topic, read.certificate.notAfter), ...(warnings && { warnings }) } }
   } catch (error) {
     if (error instanceof WireError) return { status: 400, body: { error: REASONS[error.reason] ?? error.message } }
     if (!(error instanceof Problem) || error.status >= 500) throw error
-    const detail = error.options.errors?.[0]?.detail
-    return { status: error.status === 409 ? 409 : 400, body: { error: error.detail ?? detail ?? error.message } }
+    const detail = error.detail ?? error.options.errors?.[0]?.detail ?? error.message
+    return error.status === 409 ? { status: 409, body: { error: `${detail} ${ANOTHER_TOPIC}` } } : { status: 400, body: { error: detail } }
   }
 }
 
@@ -35,6 +36,14 @@ export async function getPushCertificate(deps: Deps, topic: string | undefined):
   const notAfter = await findExpiry(deps.db.read, topic)
   if (!notAfter) return { status: 404, body: { error: 'no push certificate of this topic' } }
   return { status: 200, body: shown(topic, notAfter) }
+}
+
+const ANOTHER_TOPIC = 'Renew on the existing row at identity.apple.com, or send it to /api/v1/push-certificates with keep_both.'
+
+/** Upstream has no such member; its clients do not look at what they do not know. */
+function warningsOf(deps: Deps, notAfter: Date): string[] | undefined {
+  const { days, soon } = daysLeft(notAfter, deps.clock())
+  return soon ? [`the certificate expires in ${days} days`] : undefined
 }
 
 function shown(topic: string, notAfter: Date): Said['body'] {

@@ -62,13 +62,32 @@ export async function isSimulatedTopic(tx: Tx, topic: string): Promise<boolean> 
 
 const STOP = {
   name: 'push_certificate_stop',
-  text: 'update push_certificates set stopped_reason = $3 where topic = $1 and version = $2 and stopped_reason is null returning id',
+  text: 'update push_certificates set stopped_reason = $3 where id = $1 and version = $2 and stopped_reason is null returning id',
+}
+
+const LOCK = { name: 'push_certificates_lock', text: 'select pg_advisory_xact_lock(1886745448)' }
+
+/** Makes administrators' changes of push certificates one after the other; pushes and devices do not wait for it. */
+export async function lockCertificates(work: Work): Promise<void> {
+  await work.tx.rows(LOCK, [])
+}
+
+/** The channel on which every process hears that a certificate was uploaded, deleted or stopped; a lost message costs five seconds. */
+export const CHANGED = 'bramley_push_certificates'
+
+const NOTIFY = { name: 'push_certificates_notify', text: `select pg_notify('${CHANGED}', '')` }
+
+/** Tells all processes, once this work is committed, that the usable certificates are others now. */
+export async function tellOfChange(work: Work): Promise<void> {
+  await work.tx.rows(NOTIFY, [])
 }
 
 /** Apple refuses this certificate: nothing more is sent with it until one is uploaded. */
-export async function stopTopic(work: Work, topic: string, version: number, reason: string): Promise<void> {
-  const stopped = await work.tx.rows(STOP, [topic, version, reason])
-  if (stopped.length > 0) await work.emit({ type: 'push.topic_broken', topic, reason })
+export async function stopTopic(work: Work, { id, version, topic }: Pick<HeldCertificate, 'id' | 'version' | 'topic'>, reason: string): Promise<void> {
+  const stopped = await work.tx.rows(STOP, [id, version, reason])
+  if (stopped.length === 0) return
+  await tellOfChange(work)
+  await work.emit({ type: 'push.topic_broken', topic, reason })
 }
 
 /** The vault's place of a push key. */

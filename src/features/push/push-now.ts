@@ -1,7 +1,7 @@
 import type { PushAnswer } from '../../apple/cloud/apns.ts'
 import type { Deps } from '../../base/deps.ts'
 import type { EnrollmentId } from '../../base/ids.ts'
-import type { Client, Clients } from './clients.ts'
+import type { Clients } from './clients.ts'
 import { LEASE_SECONDS, sendOne } from './sender.ts'
 import { take, type Claim } from './wakes.ts'
 
@@ -16,20 +16,19 @@ const AT_ONCE = 100
  */
 export async function pushNow(deps: Deps, clients: Clients, enrollments: EnrollmentId[]): Promise<Map<EnrollmentId, PushAnswer>> {
   const answers = new Map<EnrollmentId, PushAnswer>()
-  const open = await clients.refresh()
+  const topics = await clients.refresh()
   for (let from = 0; from < enrollments.length; from += AT_ONCE) {
-    const claims = await take(deps.db.read, enrollments.slice(from, from + AT_ONCE), LEASE_SECONDS, [...open.keys()])
-    for (const [enrollment, answer] of await sendAll(deps, clients, open, claims)) answers.set(enrollment, answer)
+    const claims = await take(deps.db.read, enrollments.slice(from, from + AT_ONCE), LEASE_SECONDS, topics)
+    for (const [enrollment, answer] of await sendAll(deps, clients, claims)) if (answer) answers.set(enrollment, answer)
   }
   return answers
 }
 
-async function sendAll(deps: Deps, clients: Clients, open: Map<string, Client>, claims: Claim[]): Promise<[EnrollmentId, PushAnswer][]> {
-  const sent: Promise<[EnrollmentId, PushAnswer]>[] = []
+async function sendAll(deps: Deps, clients: Clients, claims: Claim[]): Promise<[EnrollmentId, PushAnswer | undefined][]> {
+  const sent: Promise<[EnrollmentId, PushAnswer | undefined]>[] = []
   for (const claimed of claims) {
     await clients.pace()
-    const client = open.get(claimed.topic)
-    if (client) sent.push(sendOne(deps, client, claimed).then((answer) => [claimed.enrollment_id, answer]))
+    sent.push(sendOne(deps, clients, claimed).then((answer) => [claimed.enrollment_id, answer]))
   }
   return Promise.all(sent)
 }

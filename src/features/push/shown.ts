@@ -1,5 +1,9 @@
 import type { Tx } from '../../base/db.ts'
 
+/** `stopped`: Apple refuses it. `expires_soon`: less than 30 days are left. */
+export const CERTIFICATE_STATES = ['ok', 'expires_soon', 'expired', 'stopped'] as const
+type CertificateState = (typeof CERTIFICATE_STATES)[number]
+
 interface Row {
   id: string
   topic: string
@@ -13,6 +17,16 @@ interface Row {
   simulated: boolean
   stopped_reason: string | null
   uploaded_at: Date
+}
+
+/** Renewing takes a person with Apple's password: 30 days are the first warning (design: 30, 14, 3). */
+const SOON_DAYS = 30
+const DAY = 86_400_000
+
+/** The whole days until a certificate ends, negative afterwards, and whether they are few. */
+export function daysLeft(notAfter: Date, now: Date): { days: number; soon: boolean } {
+  const days = Math.floor((notAfter.getTime() - now.getTime()) / DAY)
+  return { days, soon: days < SOON_DAYS }
 }
 
 const COLUMNS = `p.id, p.topic, p.not_before, p.not_after, p.serial_number, p.sha256, p.memo, p.default_for_new, p.simulated, p.stopped_reason, p.uploaded_at,
@@ -37,7 +51,8 @@ function shape(row: Row, now: Date) {
     topic: row.topic,
     not_before: row.not_before.toISOString(),
     not_after: row.not_after.toISOString(),
-    days_left: Math.floor((row.not_after.getTime() - now.getTime()) / 86_400_000),
+    days_left: daysLeft(row.not_after, now).days,
+    state: stateOf(row, now),
     serial_number: row.serial_number,
     sha256: row.sha256.toString('hex'),
     apple_account_memo: row.memo,
@@ -47,4 +62,10 @@ function shape(row: Row, now: Date) {
     stopped_reason: row.stopped_reason,
     uploaded_at: row.uploaded_at.toISOString(),
   }
+}
+
+function stateOf(row: Row, now: Date): CertificateState {
+  if (row.not_after <= now) return 'expired'
+  if (row.stopped_reason !== null) return 'stopped'
+  return daysLeft(row.not_after, now).soon ? 'expires_soon' : 'ok'
 }

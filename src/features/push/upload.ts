@@ -4,27 +4,30 @@ import { Problem } from '../../base/problem.ts'
 import { actorName, type Work } from '../../base/work.ts'
 import { encodePem } from '../../apple/wire/pem.ts'
 import type { ReadPushCertificate } from '../../apple/wire/push-certificate.ts'
-import { keyPlace } from './certificates.ts'
+import { keyPlace, lockCertificates, tellOfChange } from './certificates.ts'
+import { checkTopic } from './topic-guard.ts'
 
 /** What the administrator says besides the files. */
 export interface UploadChoices {
   memo?: string | undefined
   simulated?: boolean
-  /** Whether new enrollments get this topic; yes unless said otherwise. */
+  /** Whether new enrollments get this topic. Unless said otherwise: a topic that comes new does, a renewed one stays what it was. */
   asDefault?: boolean
   /** Devices of another topic stay with theirs; this certificate is for new enrollments. */
   keepBoth?: boolean | undefined
 }
 
-const LOCK = { name: 'push_upload_lock', text: `select pg_advisory_xact_lock(1886745448)` }
-
-const DEPENDANTS = {
-  name: 'push_dependants',
-  text: `select count(*)::int as count, min(e.topic) as topic from enrollments e join push_certificates p on p.topic = e.topic
-    where e.state = 'enrolled' and e.channel = 'device' and e.topic <> $1 and not p.simulated`,
+/** The certificate of the same topic that is held already. */
+interface Present {
+  id: PushCertificateId
+  version: number
+  not_after: Date
+  stopped_reason: string | null
+  default_for_new: boolean
 }
 
-const FIND = { name: 'push_certificate_by_topic', text: 'select id, version from push_certificates where topic = $1' }
+const FIND = { name: 'push_certificate_by_topic', text: 'select id, version, not_after, stopped_reason, default_for_new from push_certificates where topic = $1' }
+const OTHER_DEFAULT = { name: 'push_certificate_other_default', text: 'select 1 from push_certificates where default_for_new and topic <> $1' }
 const UNDEFAULT = { name: 'push_certificate_undefault', text: 'update push_certificates set default_for_new = false where topic <> $1 and default_for_new' }
 
 const UPSERT = {
@@ -39,27 +42,37 @@ const UPSERT = {
 }
 
 /**
- * Stores a push certificate; the same topic again renews it. Refuses one that is not valid now, and one of another topic while
- * enrolled devices depend on theirs (`push_topic_mismatch` with their number), unless both are kept.
+ * Stores a push certificate; a topic that is held already is renewed: everything else about it stays, and a stop ends. Every
+ * process pushes with it within seconds. Refused, with nothing stored: one that is not valid now, one that ends before the one
+ * it would replace, and one of another topic while enrolled devices depend on theirs (`push_topic_mismatch` with their
+ * number), unless both are kept.
  */
 export async function storeCertificate(deps: Deps, work: Work, read: ReadPushCertificate, choices: UploadChoices): Promise<PushCertificateId> {
   checkValidity(work, read)
-  await work.tx.rows(LOCK, [])
-  if (!choices.keepBoth && !choices.simulated) await checkTopic(work, read.topic)
-  const [present] = await work.tx.rows<{ id: PushCertificateId; version: number }>(FIND, [read.topic])
+  await lockCertificates(work)
+  const [present] = await work.tx.rows<Present>(FIND, [read.topic])
+  if (!choices.simulated) checkNewer(read, present)
+  if (!present && !choices.keepBoth && !choices.simulated) await checkTopic(work, read.topic)
   const id = present?.id ?? newId('psh')
   const key = read.key.export({ format: 'pem', type: 'pkcs8' })
   const pem = [read.certificate, ...read.chain].map((certificate) => encodePem('CERTIFICATE', certificate.der)).join('')
   const { certificate } = read
-  const asDefault = choices.asDefault ?? true
+  const asDefault = await becomesDefault(work, read.topic, present, choices)
   if (asDefault) await work.tx.rows(UNDEFAULT, [read.topic])
   await work.tx.rows(UPSERT, [
     id, read.topic, (present?.version ?? 0) + 1, pem, deps.vault.seal(Buffer.from(key), keyPlace(id)), certificate.sha256, certificate.serialNumber,
     certificate.notBefore, certificate.notAfter, choices.simulated ?? false, choices.memo ?? null, work.now, actorName(work.actor),
     asDefault,
   ])
+  await tellOfChange(work)
   await work.emit({ type: 'push_certificate.uploaded', push_certificate: id, topic: read.topic })
   return id
+}
+
+async function becomesDefault(work: Work, topic: string, present: Present | undefined, { asDefault, keepBoth }: UploadChoices): Promise<boolean> {
+  if (asDefault !== undefined) return asDefault
+  if (!present || present.default_for_new || keepBoth) return true
+  return (await work.tx.rows(OTHER_DEFAULT, [topic])).length === 0
 }
 
 function checkValidity(work: Work, { certificate }: ReadPushCertificate): void {
@@ -67,16 +80,12 @@ function checkValidity(work: Work, { certificate }: ReadPushCertificate): void {
   if (certificate.notBefore > work.now) refuse('not_yet_valid', `it begins on ${certificate.notBefore.toISOString()}`)
 }
 
-function refuse(code: string, detail: string): never {
-  throw new Problem('push_certificate_refused', undefined, { errors: [{ pointer: '/certificate', code, detail }] })
+/** Last year's file is picked by mistake, and storing it would throw the new key away for ever. */
+function checkNewer({ certificate }: ReadPushCertificate, present: Present | undefined): void {
+  if (!present || present.stopped_reason !== null || certificate.notAfter >= present.not_after) return
+  refuse('older', `it ends on ${certificate.notAfter.toISOString()}, before the one that is held (${present.not_after.toISOString()})`)
 }
 
-async function checkTopic(work: Work, topic: string): Promise<void> {
-  const [dependants] = await work.tx.rows<{ count: number; topic: string | null }>(DEPENDANTS, [topic])
-  if (!dependants?.topic || dependants.count === 0) return
-  const detail = `${dependants.count} enrolled devices use ${dependants.topic}. The uploaded certificate is for ${topic}.`
-  throw new Problem('push_topic_mismatch', detail, {
-    errors: [{ pointer: '/certificate', code: 'topic', detail: 'UID differs from the certificate that devices depend on' }],
-    extra: { affected_devices: dependants.count, confirm: { field: 'keep_both', value: true } },
-  })
+function refuse(code: string, detail: string): never {
+  throw new Problem('push_certificate_refused', undefined, { errors: [{ pointer: '/certificate', code, detail }] })
 }
