@@ -8,6 +8,7 @@ export const PROBLEMS = {
   malformed_request: [400, 'The request cannot be understood', 'Compare it with /api/v1/openapi.json.'],
   unknown_parameter: [400, 'An unknown query parameter was sent', 'Remove it or correct its spelling.'],
   bad_cursor: [400, 'This cursor does not belong to this list', 'Start again without a cursor.'],
+  plain_http: [400, 'This address answers over HTTPS only', 'Use the address that begins with https:// .'],
   unauthenticated: [401, 'A valid API key is needed', 'Send Authorization: Bearer brm_live_… .'],
   key_expired: [401, 'This API key has expired', 'Ask an administrator for a new key.'],
   missing_scope: [403, 'This API key may not do that', 'Use a key that has the scope named in the detail.'],

@@ -91,6 +91,9 @@ function words(organization: string, problem: Problem): { title: string; text: s
   if (problem.code === 'rate_limited') {
     return { title: 'Too many tries', text: 'Wait ten minutes, then type the code again.' }
   }
+  if (problem.code === 'plain_http') {
+    return { title: 'This page needs a secure connection', text: 'Open the address again with https:// in front of it.' }
+  }
   if (problem.status === 404) return { title: 'Nothing is here', text: 'Compare the address with what you were given.' }
   return { title: 'This did not work', text: 'Try again in a moment.' }
 }
