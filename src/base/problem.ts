@@ -39,6 +39,7 @@ export const PROBLEMS = {
   database_unavailable: [503, 'The database is away', 'Try again in a moment.'],
   starting: [503, 'The server is starting or stopping', 'Try again in a moment.'],
   push_unavailable: [503, 'No usable push certificate is held', 'Upload one with POST /api/v1/push-certificates.'],
+  checkin_unavailable: [503, 'No check-in address is configured', 'Set BRAMLEY_CHECKIN_URL on the processes that deliver profiles.'],
   link_gone: [404, 'This enrollment link cannot be used', 'Ask whoever gave it to you for a new one.'],
 } as const satisfies Record<string, readonly [status: number, title: string, hint: string]>
 

@@ -21,6 +21,8 @@ const SCEP_LIMIT = 64 * 1024
 const ROUTES: [url: string, welcome: MessageKind[]][] = [
   ['/mdm', ['checkin', 'report']], ['/mdm/checkin', ['checkin']], ['/mdm/connect', ['report']],
 ]
+/** The one that a CheckInURL of its own names. */
+const CHECKIN_ROUTE = '/mdm/checkin'
 
 export interface DeviceDoorParts {
   authorities: Authorities
@@ -29,9 +31,10 @@ export interface DeviceDoorParts {
 
 /**
  * The door for devices: check-in and commands on /mdm (protocol.md 1 to 3) and its aliases, SCEP on /scep (RFC 8894). An encapsulated plugin
- * with its own parsers and its own way of saying no.
+ * with its own parsers and its own way of saying no. With `checkin` it opens as far as a CheckInURL of its own needs: for check-in messages
+ * on their one route.
  */
-export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
+export function deviceDoor(deps: Deps, parts: DeviceDoorParts, opens: 'all' | 'checkin' = 'all') {
   return async (app: FastifyInstance): Promise<void> => {
     const gate = deviceGate(deps, parts.authorities)
     const guard = transportGuard(deps)
@@ -44,7 +47,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
       if (request.headers['content-encoding'] !== undefined) throw new Problem('unsupported_content')
     })
 
-    for (const [url, welcome] of ROUTES) {
+    for (const [url, welcome] of ROUTES.filter(([route]) => opens === 'all' || route === CHECKIN_ROUTE)) {
       app.put(url, { bodyLimit: BODY_LIMIT }, async (request, reply) => {
         const body = bodyOf(request)
         const kind = messageKind(request.headers['content-type'], welcome)
@@ -54,6 +57,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
       app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url, bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
     }
 
+    if (opens === 'checkin') return
     app.route({
       method: ['GET', 'POST'],
       url: '/scep',

@@ -1,5 +1,6 @@
 import type { Deps } from '../../base/deps.ts'
 import { Problem } from '../../base/problem.ts'
+import { checkinUrlOf } from './checkin-address.ts'
 import { document, escapeHtml, listOf, type Page } from './html.ts'
 import { withLink } from './open-link.ts'
 import type { PushTopics } from './push-topics.ts'
@@ -18,6 +19,7 @@ export async function enrollmentPage(
   try {
     return await withLink(deps, tokenOrCode, remoteAddress, async (link) => {
       if (!(await push.defaultTopic(deps.db.read))) throw new Problem('push_unavailable')
+      checkinUrlOf(deps.config, link)
       return renderPage(deps.config.organization, link, tokenOrCode)
     })
   } catch (error) {
@@ -84,7 +86,7 @@ function words(organization: string, problem: Problem): { title: string; text: s
     const why = problem.detail ? `${problem.detail} ` : ''
     return { title: 'This link cannot be used', text: `${why}Ask whoever gave it to you for a new one.` }
   }
-  if (problem.code === 'push_unavailable') {
+  if (problem.code === 'push_unavailable' || problem.code === 'checkin_unavailable') {
     const text = `${organization} has not finished setting up its server.`
     return { title: 'Not ready yet', text: `${text} Try again later, or ask whoever gave you this link.` }
   }
