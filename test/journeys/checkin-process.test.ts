@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs'
 import { Agent } from 'node:https'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -9,6 +8,7 @@ import { encodePlist } from '../../src/apple/wire/plist-writer.ts'
 import { connectApnsListener, enrollDevice, type ApnsListener, type SimulatedDevice } from '../../src/simulator/index.ts'
 import { certificateAuthority, certify, refused } from '../support/attacks.ts'
 import { dumpTables, send, startBramley, still, TOPIC, until, type TestServer } from '../support/bramley.ts'
+import { freePort } from '../support/proxies.ts'
 import { CHECKIN, downloadProfile, enrolledDevice, obtainIdentity, REPORT, signatureOf, type RawDevice } from '../support/raw-device.ts'
 
 let main: TestServer
@@ -31,16 +31,6 @@ afterAll(async () => {
   await checkins?.stop()
   await main?.stop()
 })
-
-/** A port of this machine: the profile names it before anybody listens. */
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
-}
 
 /** What a device said to a process, in order. */
 const saidTo = (server: TestServer, udid: string) => server.logs.flatMap((line) => (line['device'] === udid && typeof line['said'] === 'string' ? [line['said']] : []))
