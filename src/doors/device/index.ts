@@ -6,7 +6,7 @@ import { counted } from '../../base/metrics.ts'
 import { Problem } from '../../base/problem.ts'
 import { poll } from '../../features/commands/index.ts'
 import { answerDeclarative } from '../../features/declarations/index.ts'
-import { checkin, isCurrent, type KnownTopic, type Sightings } from '../../features/enrollments/index.ts'
+import { checkin, isCurrent, stands, type KnownTopic, type Sightings } from '../../features/enrollments/index.ts'
 import { answerScep, type Authorities, type Identity } from '../../features/identity/index.ts'
 import { holdsAnyTopic, isKnownTopic } from '../../features/push/index.ts'
 import { deviceGate, transportGuard } from './gate.ts'
@@ -63,7 +63,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts, opens: 'all' | 'c
       url: '/scep',
       bodyLimit: SCEP_LIMIT,
       handler: async (request, reply) => {
-        const answer = await answerScep(deps, parts.authorities, readScepRequest(request, bodyOf(request)), { isCurrent })
+        const answer = await answerScep(deps, parts.authorities, readScepRequest(request, bodyOf(request)), { isCurrent, stands })
         return reply.type(answer.contentType).send(answer.body)
       },
     })

@@ -5,7 +5,7 @@
  */
 export { checkin, endGeneration, type CheckinAnswer, type KnownTopic } from './checkin.ts'
 export { registerDevices } from './api.ts'
-export { isCurrent } from './current.ts'
+export { isCurrent, stands } from './current.ts'
 export { getDevice, type DeviceRow } from './devices.ts'
 export { platformOf } from './platform.ts'
 export { renewIfNew } from './renew.ts'
