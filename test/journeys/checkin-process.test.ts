@@ -121,6 +121,7 @@ describe('the check-in process', () => {
     expect((await put('/mdm/checkin', message({ MessageType: 'TokenUpdate', Topic: TOPIC, Token: main.apns.register(TOPIC), PushMagic: 'magic' }), CHECKIN)).status).toBe(200)
     const tokens = await put('/mdm/checkin', message({ MessageType: 'DeclarativeManagement', Endpoint: 'tokens' }), CHECKIN)
     expect([tokens.status, Object.keys(tokens.json())]).toEqual([200, ['SyncTokens']])
+    expect((await put('/checkin', message({ MessageType: 'DeclarativeManagement', Endpoint: 'tokens' }), CHECKIN)).status).toBe(200)
     const other = await checkins.http('POST', '/mdm/checkin')
     expect([other.status, other.headers['allow']]).toEqual([405, 'PUT'])
   })

@@ -17,12 +17,10 @@ import { refuse } from './speech.ts'
 const BODY_LIMIT = 8 * 1024 * 1024 // shared decision 12
 const SCEP_LIMIT = 64 * 1024
 
-/** Which messages go where: ours, and MicroMDM's two addresses for devices that were enrolled with them. */
+/** Which messages go where: ours, MicroMDM's two addresses, and NanoMDM's second one, for devices that were enrolled with them. */
 const ROUTES: [url: string, welcome: MessageKind[]][] = [
-  ['/mdm', ['checkin', 'report']], ['/mdm/checkin', ['checkin']], ['/mdm/connect', ['report']],
+  ['/mdm', ['checkin', 'report']], ['/mdm/checkin', ['checkin']], ['/mdm/connect', ['report']], ['/checkin', ['checkin']],
 ]
-/** The one that a CheckInURL of its own names. */
-const CHECKIN_ROUTE = '/mdm/checkin'
 
 export interface DeviceDoorParts {
   authorities: Authorities
@@ -32,7 +30,7 @@ export interface DeviceDoorParts {
 /**
  * The door for devices: check-in and commands on /mdm (protocol.md 1 to 3) and its aliases, SCEP on /scep (RFC 8894). An encapsulated plugin
  * with its own parsers and its own way of saying no. With `checkin` it opens as far as a CheckInURL of its own needs: for check-in messages
- * on their one route.
+ * where nothing else is taken.
  */
 export function deviceDoor(deps: Deps, parts: DeviceDoorParts, opens: 'all' | 'checkin' = 'all') {
   return async (app: FastifyInstance): Promise<void> => {
@@ -47,7 +45,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts, opens: 'all' | 'c
       if (request.headers['content-encoding'] !== undefined) throw new Problem('unsupported_content')
     })
 
-    for (const [url, welcome] of ROUTES.filter(([route]) => opens === 'all' || route === CHECKIN_ROUTE)) {
+    for (const [url, welcome] of ROUTES.filter(([, kinds]) => opens === 'all' || !kinds.includes('report'))) {
       app.put(url, { bodyLimit: BODY_LIMIT }, async (request, reply) => {
         const body = bodyOf(request)
         const kind = messageKind(request.headers['content-type'], welcome)
