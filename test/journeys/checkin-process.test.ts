@@ -8,7 +8,7 @@ import { encodePlist } from '../../src/apple/wire/plist-writer.ts'
 import { connectApnsListener, enrollDevice, type ApnsListener, type SimulatedDevice } from '../../src/simulator/index.ts'
 import { certificateAuthority, certify, refused } from '../support/attacks.ts'
 import { dumpTables, send, startBramley, still, TOPIC, until, type TestServer } from '../support/bramley.ts'
-import { freePort } from '../support/proxies.ts'
+import { freePort } from '../support/free-port.ts'
 import { CHECKIN, downloadProfile, enrolledDevice, obtainIdentity, REPORT, signatureOf, type RawDevice } from '../support/raw-device.ts'
 
 let main: TestServer

@@ -2,13 +2,14 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
 import { encodePem } from '../../src/apple/wire/pem.ts'
 import { until } from './bramley.ts'
+import { freePort } from './free-port.ts'
 
 const DOCS = fileURLToPath(new URL('../../docs/proxies/', import.meta.url))
 
@@ -78,11 +79,11 @@ const programs: Program[] = [
   },
 ]
 
-const isHere = ({ probe: [command, argument] }: Program) => !spawnSync(command, [argument]).error
+const missing = programs.filter(({ probe: [command, argument] }) => spawnSync(command, [argument]).error)
 
 /** Those of this machine. Debian's packages nginx-light, caddy and haproxy bring all (.ci/run installs them). */
-export const INSTALLED: ProxyKind[] = programs.filter(isHere)
-export const MISSING: string[] = programs.filter((program) => !isHere(program)).map(({ name }) => name)
+export const INSTALLED: ProxyKind[] = programs.filter((program) => !missing.includes(program))
+export const MISSING: string[] = missing.map(({ name }) => name)
 
 /** A few lines that do what nginx is told to do, for machines that have no proxy at all. */
 export const OWN: ProxyKind = {
@@ -162,14 +163,4 @@ function write(folder: string, name: string, text: string): string {
   const file = join(folder, name)
   writeFileSync(file, text, { mode: 0o600 })
   return file
-}
-
-/** A port of this machine that is free at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }
