@@ -24,7 +24,8 @@ import { pageDoor } from './doors/pages/index.ts'
 import type { LiveTls } from './tls-files.ts'
 import type { ServerTls } from './tls.ts'
 
-export type Door = 'device' | 'admin'
+/** `checkin` is the part of the device door that a separate CheckInURL needs. */
+export type Door = 'device' | 'admin' | 'checkin'
 
 export interface AppParts extends DeviceDoorParts {
   pushClients: Clients
@@ -41,7 +42,7 @@ const MAX_HEADER = 64 * 1024
 /** One listener's application: the doors that open on it. Without `tls` it speaks plain HTTP. */
 export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tls: LiveTls | undefined): FastifyInstance {
   const sayToPeople = speak(deps)
-  const asks = deps.config.deviceAuth === 'mtls' && doors.includes('device')
+  const asks = deps.config.deviceAuth === 'mtls' && !doors.every((door) => door === 'admin')
   const options: FastifyHttpOptions<Server> = {
     serverFactory: (handler) => listenerFor(handler, tls, asks ? parts.authorities : undefined),
     trustProxy: deps.config.trustedProxies.length > 0 ? deps.config.trustedProxies : false,
@@ -61,6 +62,7 @@ export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tl
     void app.register(deviceDoor(deps, parts))
     void app.register(pageDoor(deps, { authorities: parts.authorities, push: { defaultTopic }, trustRoots: parts.trustRoots }))
   }
+  if (doors.includes('checkin')) void app.register(deviceDoor(deps, parts, 'checkin'))
   if (doors.includes('admin')) void app.register(adminDoor(deps, features(parts.fleet)), { prefix: '/api/v1' })
   if (doors.includes('admin') && deps.config.compat === 'auto') void app.register(compatDoor(deps, parts.pushClients))
   return app

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { closest } from './base/closest.ts'
 import type { Config } from './base/config.ts'
 import { describeListen, isLoopbackHost, parseListen } from './base/listen-address.ts'
+import { addressComplaints, checkinComplaints } from './config-addresses.ts'
 import { appleUrl, duration, webhookComplaints, webhookOf, webhookUrl } from './config-compat.ts'
 import { deviceAuthComplaints, deviceCas, tlsFilesComplaints } from './config-devices.ts'
 
@@ -21,6 +22,8 @@ export interface Setting {
 
 export const SETTINGS: readonly Setting[] = [
   { name: 'BRAMLEY_PUBLIC_URL', fallback: '', meaning: 'The address phones use, for ever. Empty: https://localhost and the port of BRAMLEY_LISTEN.' },
+  { name: 'BRAMLEY_CHECKIN_URL', fallback: '', meaning: 'The address of check-in messages for links with `separate_checkin`, for ever. Processes with BRAMLEY_DOORS=checkin answer there.' },
+  { name: 'BRAMLEY_DOORS', fallback: 'all', meaning: '`all`; or `checkin`: this process answers check-in messages at BRAMLEY_CHECKIN_URL and nothing else.' },
   { name: 'BRAMLEY_LISTEN', fallback: ':8443', meaning: 'Where phones, browsers and scripts connect.' },
   { name: 'BRAMLEY_HTTP_LISTEN', fallback: '127.0.0.1:8080', meaning: 'Plain HTTP for this machine only; empty = off. Not opened with BRAMLEY_TLS=off.' },
   { name: 'BRAMLEY_ADMIN_LISTEN', fallback: '', meaning: 'A separate address for the API; empty = the API is served on BRAMLEY_LISTEN too.' },
@@ -66,9 +69,9 @@ export class ConfigError extends Error {
 }
 
 const shape = z.object({
-  BRAMLEY_PUBLIC_URL: z.string().superRefine((text, context) => {
-    for (const message of publicUrlComplaints(text)) context.addIssue({ code: 'custom', message })
-  }),
+  BRAMLEY_PUBLIC_URL: address(),
+  BRAMLEY_CHECKIN_URL: address(),
+  BRAMLEY_DOORS: z.enum(['all', 'checkin']),
   BRAMLEY_LISTEN: listen(),
   BRAMLEY_HTTP_LISTEN: z.union([z.literal(''), listen()]),
   BRAMLEY_ADMIN_LISTEN: z.union([z.literal(''), listen()]),
@@ -121,7 +124,7 @@ export function readConfig(env: Record<string, string | undefined>, flags: Recor
   const values = Object.fromEntries(SETTINGS.filter((s) => s.name !== 'BRAMLEY_CONFIG').map((s) => [s.name, given[s.name] ?? s.fallback]))
   const parsed = shape.safeParse(values)
   if (!parsed.success) complaints.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`))
-  complaints.push(...plainHttpComplaints(values), ...deviceAuthComplaints(values), ...tlsFilesComplaints(values), ...webhookComplaints(values))
+  complaints.push(...plainHttpComplaints(values), ...deviceAuthComplaints(values), ...tlsFilesComplaints(values), ...webhookComplaints(values), ...checkinComplaints(values))
   if (complaints.length > 0 || !parsed.success) throw new ConfigError(complaints.join('\n'))
   return Object.freeze(assemble(parsed.data))
 }
@@ -132,6 +135,8 @@ function assemble(v: z.output<typeof shape>): Config {
   return {
     publicUrl: new URL(v.BRAMLEY_PUBLIC_URL || `${v.BRAMLEY_TLS === 'off' ? 'http' : 'https'}://localhost:${main.port}`),
     publicUrlSet: v.BRAMLEY_PUBLIC_URL !== '',
+    checkinUrl: v.BRAMLEY_CHECKIN_URL === '' ? undefined : new URL(v.BRAMLEY_CHECKIN_URL),
+    doors: v.BRAMLEY_DOORS,
     listen: main,
     httpListen: v.BRAMLEY_HTTP_LISTEN === '' || v.BRAMLEY_TLS === 'off' ? undefined : parseListen(v.BRAMLEY_HTTP_LISTEN),
     adminListen: v.BRAMLEY_ADMIN_LISTEN === '' ? undefined : parseListen(v.BRAMLEY_ADMIN_LISTEN),
@@ -161,21 +166,6 @@ function assemble(v: z.output<typeof shape>): Config {
     migrationWindowMs: v.BRAMLEY_MIGRATION_WINDOW,
     networkUsers: v.BRAMLEY_NETWORK_USERS,
   }
-}
-
-/** Everything between phone and server is TLS; only this machine may do without. */
-function publicUrlComplaints(text: string): string[] {
-  if (text === '') return []
-  if (!URL.canParse(text)) return ['is not a URL']
-  const url = new URL(text)
-  const complaints: string[] = []
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopbackHost(url.hostname))) {
-    complaints.push('must begin with https:// (phones accept nothing else); http:// is for localhost only')
-  }
-  if (url.href !== `${url.protocol}//${url.host}/`) {
-    complaints.push('must be a bare address such as https://mdm.example.com, without path, query or user')
-  }
-  return complaints
 }
 
 function plainHttpComplaints(values: Record<string, string>): string[] {
@@ -252,6 +242,12 @@ function isCidr(text: string): boolean {
   const [address = '', bits = '0', ...rest] = text.split('/')
   const most = isIPv4(address) ? 32 : isIPv6(address) && !address.includes('%') ? 128 : -1
   return rest.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most
+}
+
+function address() {
+  return z.string().superRefine((text, context) => {
+    for (const message of addressComplaints(text)) context.addIssue({ code: 'custom', message })
+  })
 }
 
 function listen() {

@@ -14,6 +14,7 @@ import { vaultFits } from './base/vault-canary.ts'
 import { workOver } from './base/work.ts'
 import type { Config } from './base/config.ts'
 import { bootstrapKey, makeSetupToken } from './features/access/index.ts'
+import { publishCheckinRoot } from './features/enrollment-profiles/index.ts'
 import { startSightings } from './features/enrollments/index.ts'
 import { loadAuthorities } from './features/identity/index.ts'
 import { openClients } from './features/push/index.ts'
@@ -81,14 +82,17 @@ async function open(deps: Deps, summary: Summary, closers: (() => Promise<void>)
   const root = tls?.current.rootDer
   const simulator = await startSimulator(deps, root && encodePem('CERTIFICATE', root))
   closers.push(() => simulator.stop())
-  summary.push(simulator)
+  if (config.doors === 'all') summary.push(simulator)
+  await publishCheckinRoot(deps, root)
   const health: HealthState = { ready: false, draining: false }
   const sightings = startSightings(deps)
   closers.push(() => sightings.stop())
   const pushClients = openClients(deps, simulator.addressOf)
   const parts = { authorities, sightings, health, trustRoots: root ? [root] : [], fleet: simulator.fleet, pushClients }
-  const workers = startWorkers(deps, pushClients)
-  closers.push(() => workers.stop())
+  if (config.doors === 'all') {
+    const workers = startWorkers(deps, pushClients)
+    closers.push(() => workers.stop())
+  }
   for (const listener of await listen(deps, (doors, secure) => buildApp(deps, parts, doors, secure ? tls : undefined))) {
     closers.push(() => listener.close())
   }
@@ -98,7 +102,8 @@ async function open(deps: Deps, summary: Summary, closers: (() => Promise<void>)
   })
   health.ready = true
   summary.fleet(await simulator.fleet?.resume())
-  summary.ready(await makeSetupToken(deps))
+  if (config.doors === 'all') summary.ready(await makeSetupToken(deps))
+  else summary.readyForCheckins()
   announce(deps, tls)
 }
 
@@ -106,7 +111,7 @@ type Make = (doors: Door[], secure: boolean) => FastifyInstance
 
 async function listen(deps: Deps, make: Make): Promise<FastifyInstance[]> {
   const { config } = deps
-  const doors: Door[] = config.adminListen ? ['device'] : ['device', 'admin']
+  const doors: Door[] = config.doors === 'checkin' ? ['checkin'] : config.adminListen ? ['device'] : ['device', 'admin']
   const opened: FastifyInstance[] = []
   const add = async (address: ListenAddress | undefined, app: () => FastifyInstance | Promise<FastifyInstance>) => {
     if (!address) return
@@ -133,6 +138,7 @@ function announce({ config, log }: Deps, tls: LiveTls | undefined): void {
     address && `${with_}://${describeListen({ ...address, host: address.host === '' ? '127.0.0.1' : address.host })}`
   log.info({
     publicUrl: config.publicUrl.origin,
+    ...(config.doors === 'checkin' && { checkinUrl: config.checkinUrl?.origin }),
     listen: shown(config.listen, scheme),
     httpListen: shown(config.httpListen, 'http'),
     adminListen: shown(config.adminListen, scheme),

@@ -1,6 +1,6 @@
 import { relative } from 'node:path'
 import type { RunningDatabase } from './database.ts'
-import type { Config } from './base/config.ts'
+import { ownUrl, type Config } from './base/config.ts'
 import type { Simulator } from './demo.ts'
 import { isForPeople, logFileOf } from './log-destination.ts'
 import type { ServerTls } from './tls.ts'
@@ -28,8 +28,8 @@ export class Summary {
   }
 
   tls(tls: ServerTls | undefined): void {
-    const { tlsFiles, publicUrl } = this.#config
-    const made = tlsFiles ? shorten(tlsFiles.cert) : `self-signed for ${publicUrl.hostname}`
+    const { tlsFiles } = this.#config
+    const made = tlsFiles ? shorten(tlsFiles.cert) : `self-signed for ${ownUrl(this.#config).hostname}`
     this.#line('TLS', tls ? `${made}    SHA-256 ${tls.fingerprint.slice(0, 11)}…` : 'off: a proxy in front ends it')
   }
 
@@ -57,6 +57,13 @@ export class Summary {
       this.#write(`    Ready  ${url}`)
     }
     this.#write(`    API    ${url}/api/v1/openapi.json    Stop  Ctrl-C${isForPeople(config) ? `    Logs  ${shorten(logFileOf(config))}` : ''}`)
+    this.#write(`  ${RULE}`)
+  }
+
+  /** Of a process that serves a separate check-in address: nothing here is for people. */
+  readyForCheckins(): void {
+    this.#write(`  ${RULE}`)
+    this.#write(`    Ready  ${ownUrl(this.#config).origin}    check-in messages only (BRAMLEY_DOORS=checkin)`)
     this.#write(`  ${RULE}`)
   }
 

@@ -1,7 +1,7 @@
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
-import type { Config } from './base/config.ts'
+import { ownUrl, type Config } from './base/config.ts'
 import type { Log } from './base/log.ts'
 import { selfSignedTls, type ServerTls } from './tls.ts'
 
@@ -20,7 +20,7 @@ const LOOK_MS = 10_000
 export function openTls(config: Config, log: Log, now: Date): LiveTls | undefined {
   if (config.tls === 'off') return undefined
   if (config.tlsFiles) return watchTlsFiles(config.tlsFiles, log)
-  return { current: selfSignedTls(config.dataFolder, config.publicUrl.hostname, now), follow: () => undefined, stop: () => undefined }
+  return { current: selfSignedTls(config.dataFolder, ownUrl(config).hostname, now), follow: () => undefined, stop: () => undefined }
 }
 
 /**

@@ -108,6 +108,7 @@ describe('what is wrong', () => {
   it.each([
     ['BRAMLEY_TLS', ['self', 'off'], ['on', 'SELF', 'acme', '']],
     ['BRAMLEY_CLIENT_CERT_HEADER', ['Client-Cert', 'X-Amzn-Mtls-Clientcert'], ['', 'X Header', 'X_Client_Cert', 'a:b']],
+    ['BRAMLEY_DOORS', ['all'], ['', 'none', 'device']],
     ['BRAMLEY_DEVICE_AUTH', ['signature', 'mtls'], ['', 'none', 'header']],
     ['BRAMLEY_MIGRATE', ['auto', 'manual'], ['', 'never']],
     ['BRAMLEY_SIMULATOR', ['auto', '0', '1'], ['true', '']],
@@ -190,6 +191,12 @@ describe('between phone and server everything is TLS', () => {
     expect(complaints({ BRAMLEY_PUBLIC_URL: url })).toEqual(expected)
   })
 
+  it('takes the same for a check-in address', () => {
+    expect(read({ BRAMLEY_CHECKIN_URL: 'https://checkin.example.com' })).toMatchObject({ checkinUrl: new URL('https://checkin.example.com'), doors: 'all' })
+    expect(read().checkinUrl).toBeUndefined()
+    expect(complaints({ BRAMLEY_CHECKIN_URL: 'http://checkin.example.com/x' })).toEqual([HTTPS, BARE].map((text) => text.replace('PUBLIC', 'CHECKIN')))
+  })
+
   it('opens plain HTTP on loopback only', () => {
     const elsewhere = (address: string) => [`BRAMLEY_HTTP_LISTEN: ${address} is not on this machine's loopback; plain HTTP is for localhost only`]
     for (const address of ['0.0.0.0:8080', ':8080', '[::]:8080', '192.0.2.1:8080']) expect(complaints({ BRAMLEY_HTTP_LISTEN: address })).toEqual(elsewhere(address))
@@ -252,5 +259,27 @@ describe('what NanoMDM has settings for', () => {
   it('takes a window such as 12h', () => {
     expect(read({ BRAMLEY_MIGRATION_WINDOW: '12h' }).migrationWindowMs).toBe(43_200_000)
     expect(complaints({ BRAMLEY_MIGRATION_WINDOW: 'soon' })).toEqual(['BRAMLEY_MIGRATION_WINDOW: must look like 90s, 15m, 72h or 7d'])
+  })
+})
+
+describe('a process for check-in messages only', () => {
+  const needed = { BRAMLEY_DOORS: 'checkin', BRAMLEY_CHECKIN_URL: 'https://checkin.example.com', BRAMLEY_DATABASE_URL: 'postgres://h/d' }
+
+  it('needs an address and the database of the others', () => {
+    expect(read(needed)).toMatchObject({ doors: 'checkin', checkinUrl: new URL('https://checkin.example.com') })
+    expect(complaints({ BRAMLEY_DOORS: 'checkin' })).toEqual([
+      'BRAMLEY_CHECKIN_URL: is needed with BRAMLEY_DOORS=checkin: the address that this process answers at',
+      'BRAMLEY_DATABASE_URL: is needed with BRAMLEY_DOORS=checkin: the database of the process with the other doors',
+    ])
+    const { BRAMLEY_DATABASE_URL: url, ...others } = needed
+    expect(complaints({ ...others, BRAMLEY_DATABASE_URL_FILE: fileWith(url) })).toEqual([])
+  })
+
+  it.each([
+    ['BRAMLEY_ADMIN_LISTEN', '127.0.0.1:8444', 'BRAMLEY_ADMIN_LISTEN: has no door with BRAMLEY_DOORS=checkin'],
+    ['BRAMLEY_SIMULATOR', '1', 'BRAMLEY_SIMULATOR: 1 has no door with BRAMLEY_DOORS=checkin; set it on the process with the other doors'],
+    ['BRAMLEY_PUBLIC_URL', 'https://CHECKIN.example.com:443/', 'BRAMLEY_CHECKIN_URL: is BRAMLEY_PUBLIC_URL again; leave it empty, check-in messages go there anyway'],
+  ])('has no use for %s %s', (name, value, complaint) => {
+    expect(complaints({ ...needed, [name]: value })).toEqual([complaint])
   })
 })

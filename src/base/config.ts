@@ -6,6 +6,10 @@ export interface Config {
   readonly publicUrl: URL
   /** Whether somebody chose the public URL; the simulator starts by itself only when nobody did. */
   readonly publicUrlSet: boolean
+  /** Where links with `separate_checkin` send check-in messages. */
+  readonly checkinUrl: URL | undefined
+  /** What this process opens. `checkin` has a checkinUrl. */
+  readonly doors: 'all' | 'checkin'
   readonly listen: ListenAddress
   readonly httpListen: ListenAddress | undefined
   readonly adminListen: ListenAddress | undefined
@@ -38,4 +42,9 @@ export interface Config {
   /** How long after its import a device may show its certificate for the first time. */
   readonly migrationWindowMs: number
   readonly networkUsers: 'decline' | 'accept'
+}
+
+/** The address at which this process answers: its host name is the one that its TLS certificate is for. */
+export function ownUrl({ doors, checkinUrl, publicUrl }: Pick<Config, 'doors' | 'checkinUrl' | 'publicUrl'>): URL {
+  return doors === 'checkin' ? (checkinUrl ?? publicUrl) : publicUrl
 }

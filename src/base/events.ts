@@ -10,6 +10,7 @@ export type Event =
   | { type: 'device.token_updated'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'device.unenrolled'; device: DeviceId; enrollment: EnrollmentId; reason: EndReason }
   | { type: 'device.identity_renewed'; device: DeviceId; enrollment: EnrollmentId; sha256: string }
+  | { type: 'device.renewal_opened'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'device.bootstrap_token_set'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'device.bootstrap_token_removed'; device: DeviceId; enrollment: EnrollmentId }
   | { type: 'device.unreachable'; device: DeviceId; enrollment: EnrollmentId; reason: string }
@@ -21,7 +22,7 @@ export type Event =
   | { type: 'enrollment_link.created'; link: LinkId }
   | { type: 'enrollment_link.revoked'; link: LinkId }
   | { type: 'enrollment_link.used'; link: LinkId; attempt: AttemptId }
-  | { type: 'certificate.issued'; attempt: AttemptId | null; serial_number: string; purpose: 'enrollment' | 'renewal' }
+  | { type: 'certificate.issued'; attempt: AttemptId | null; serial_number: string; purpose: 'enrollment' | 'renewal'; enrollment?: EnrollmentId }
   | { type: 'certificate.adopted'; device: DeviceId; enrollment: EnrollmentId; serial_number: string; issuer: string; sha256: string }
   | { type: 'certificate.revoked'; serial_number: string; reason: string }
   | { type: 'command.queued'; device: DeviceId; command: CommandId; request_type: string; forced: boolean }

@@ -8,6 +8,7 @@ export const PROBLEMS = {
   malformed_request: [400, 'The request cannot be understood', 'Compare it with /api/v1/openapi.json.'],
   unknown_parameter: [400, 'An unknown query parameter was sent', 'Remove it or correct its spelling.'],
   bad_cursor: [400, 'This cursor does not belong to this list', 'Start again without a cursor.'],
+  plain_http: [400, 'This address answers over HTTPS only', 'Use the address that begins with https:// .'],
   unauthenticated: [401, 'A valid API key is needed', 'Send Authorization: Bearer brm_live_… .'],
   key_expired: [401, 'This API key has expired', 'Ask an administrator for a new key.'],
   missing_scope: [403, 'This API key may not do that', 'Use a key that has the scope named in the detail.'],
@@ -40,6 +41,7 @@ export const PROBLEMS = {
   database_unavailable: [503, 'The database is away', 'Try again in a moment.'],
   starting: [503, 'The server is starting or stopping', 'Try again in a moment.'],
   push_unavailable: [503, 'No usable push certificate is held', 'Upload one with POST /api/v1/push-certificates.'],
+  checkin_unavailable: [503, 'No check-in address is configured', 'Set BRAMLEY_CHECKIN_URL on the processes that deliver profiles.'],
   link_gone: [404, 'This enrollment link cannot be used', 'Ask whoever gave it to you for a new one.'],
 } as const satisfies Record<string, readonly [status: number, title: string, hint: string]>
 

@@ -1,5 +1,5 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
 
 export interface HttpAnswer {
@@ -15,7 +15,7 @@ export interface HttpRequest {
   body?: Buffer
 }
 
-/** A device's way to servers: HTTPS only, over a connection that is kept for a while. */
+/** A device's way to servers: HTTPS, over a connection that is kept for a while; plain HTTP on the loopback only. */
 export interface HttpsClient {
   /** One request, one answer; rejects when there is none. */
   send(request: HttpRequest): Promise<HttpAnswer>
@@ -24,13 +24,25 @@ export interface HttpsClient {
 
 const SILENCE_MS = 30_000
 const MAX_ANSWER = 64 * 1024 * 1024
+// As enrollment profiles may name it.
+const LOOPBACK = /^http:\/\/(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?\//
 
 /** Trusts the public certificate authorities and these PEM certificates; a server that shows another is refused. */
 export function createHttpsClient(roots: readonly string[]): HttpsClient {
-  const agent = new Agent({ keepAlive: true, timeout: SILENCE_MS })
-  const options = { agent, secureContext: contextFor(roots) }
-  return { send: (request) => send(request, options), close: () => agent.destroy() }
+  const plain = { agent: new HttpAgent({ keepAlive: true, timeout: SILENCE_MS }) }
+  const secure = { agent: new HttpsAgent({ keepAlive: true, timeout: SILENCE_MS }), secureContext: contextFor(roots) }
+  const open: Open = (url, options) =>
+    LOOPBACK.test(url) ? httpRequest(url, { ...options, ...plain }) : httpsRequest(url, { ...options, ...secure })
+  return {
+    send: (request) => send(request, open),
+    close() {
+      plain.agent.destroy()
+      secure.agent.destroy()
+    },
+  }
 }
+
+type Open = (url: string, options: { method: string; headers: Record<string, string> }) => ClientRequest
 
 const contexts = new Map<string, SecureContext>()
 
@@ -42,11 +54,10 @@ function contextFor(roots: readonly string[]): SecureContext {
   return known
 }
 
-function send({ method, url, headers, body }: HttpRequest, options: RequestOptions): Promise<HttpAnswer> {
+function send({ method, url, headers, body }: HttpRequest, open: Open): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     const length = method === 'GET' ? {} : { 'content-length': String(body?.length ?? 0) }
-    const all = { 'user-agent': 'MDM/1.0', ...length, ...headers }
-    const request = httpsRequest(new URL(url), { ...options, method, headers: all })
+    const request = open(url, { method, headers: { 'user-agent': 'MDM/1.0', ...length, ...headers } })
     request.on('error', reject)
     request.on('timeout', () => request.destroy(new Error(`no answer from ${new URL(url).host}`)))
     request.on('response', (response) => void readAll(response).then(resolve, reject))

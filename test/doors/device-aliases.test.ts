@@ -46,20 +46,26 @@ describe('MicroMDM’s addresses', () => {
       const answer = await put(path, body, type)
       expect([path, type, answer.status, answer.body.length]).toEqual([path, type, 415, 0])
     }
+    expect((await put('/checkin', IDLE, REPORT)).status).toBe(415)
     expect((await put('/mdm/connect', TOKEN, REPORT)).status).toBe(400)
     expect((await put('/mdm/checkin', IDLE, CHECKIN)).status).toBe(400)
     expect(await dumpTables(server.db)).toEqual(before)
   })
 
+  it('and NanoMDM’s (with -checkin) serve check-ins', async () => {
+    const answer = await put('/checkin', TOKEN, CHECKIN)
+    expect([answer.status, answer.body.length]).toEqual([200, 0])
+  })
+
   it('ask for the same proof as /mdm', async () => {
-    for (const [path, type] of [['/mdm/checkin', CHECKIN], ['/mdm/connect', REPORT]] as const) {
+    for (const [path, type] of [['/mdm/checkin', CHECKIN], ['/checkin', CHECKIN], ['/mdm/connect', REPORT]] as const) {
       const answer = await server.http('PUT', path, { headers: { 'content-type': type }, body: TOKEN })
       expect([path, answer.status, answer.body.length]).toEqual([path, 400, 0])
     }
   })
 
   it('answer other methods with 405', async () => {
-    for (const path of ['/mdm/checkin', '/mdm/connect']) {
+    for (const path of ['/mdm/checkin', '/mdm/connect', '/checkin']) {
       for (const method of ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS']) {
         const answer = await server.http(method, path)
         expect({ path, method, status: answer.status, allow: answer.headers['allow'], length: answer.body.length })

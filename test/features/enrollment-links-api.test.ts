@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   deliverProfile,
+  enrollmentPage,
   registerEnrollmentAttempts,
   registerEnrollmentLinks,
 } from '../../src/features/enrollment-profiles/index.ts'
@@ -54,6 +55,7 @@ describe('POST /enrollment-links', () => {
       access_rights: 8191,
       removable_by_user: true,
       device_key: null,
+      separate_checkin: false,
       ready: true,
       not_ready_reason: null,
       created_at: expect.any(String),
@@ -118,6 +120,8 @@ describe('POST /enrollment-links', () => {
     ['/device', { device: "x'; drop table" }],
     ['/name', { name: '' }],
     ['/name', { name: 'a\u0000b' }],
+    ['/separate_checkin', { separate_checkin: true }],
+    ['/separate_checkin', { separate_checkin: 'https://checkin.example.com' }],
     ['/state', { state: 'active' }],
     ['/token_hash', { token_hash: 'x' }],
   ])('refuses %s in %j, and stores nothing', async (pointer, input) => {
@@ -126,6 +130,11 @@ describe('POST /enrollment-links', () => {
     expect(answer.statusCode).toBe(422)
     expect(answer.json<{ errors: { pointer: string }[] }>().errors.map((one) => one.pointer)).toContain(pointer)
     expect(await stored(house.database)).toBe(before)
+  })
+
+  it('says what to do when a link asks for a check-in address and none is configured', async () => {
+    const { errors } = (await post('/enrollment-links', { name: 'x', separate_checkin: true })).json<{ errors: object[] }>()
+    expect(errors).toEqual([{ pointer: '/separate_checkin', code: 'no_checkin_url', detail: expect.stringContaining('set BRAMLEY_CHECKIN_URL') }])
   })
 
   it('refuses a slug in use, but finds another when the name made it', async () => {
@@ -153,6 +162,18 @@ describe('a link', () => {
       not_ready_reason: 'no_push_certificate',
     })
     topic = { topic: 'com.apple.mgmt.External.1' }
+  })
+
+  it('gives no profile where its check-in address is not configured (any more), and counts no use', async () => {
+    const { id, url } = await create({ name: 'Moved' })
+    await house.database.query('update enrollment_links set separate_checkin = true where id = $1', [id])
+    expect((await get(`/enrollment-links/${String(id)}`)).json()).toMatchObject({ ready: false, not_ready_reason: 'no_checkin_url' })
+    const token = String(url).split('/').at(-1) ?? ''
+    const before = await stored(house.database)
+    await expect(deliverProfile(house.deps, house.authorities, push as never, token, freshAddress(), [])).rejects.toMatchObject({ code: 'checkin_unavailable' })
+    const shown = await enrollmentPage(house.deps, push as never, token, freshAddress())
+    expect([shown.status, shown.html]).toEqual([503, expect.stringContaining('Not ready yet')])
+    expect(await stored(house.database)).toBe(before)
   })
 
   it('is revoked once, and shows its state', async () => {
@@ -235,6 +256,7 @@ describe('lists', () => {
       access_rights: 8191,
       push_topic: 'com.apple.mgmt.External.1',
       device_key: null,
+      checkin_url: null,
       remote_address: expect.stringMatching(/^198\.51\./),
       created_at: expect.any(String),
       updated_at: expect.any(String),

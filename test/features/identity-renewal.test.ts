@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Signer } from '../../src/apple/wire/cms-sign.ts'
 import { createCsr } from '../../src/apple/wire/csr.ts'
 import type { EnrollmentId } from '../../src/base/ids.ts'
-import { findCertificate, revokeCertificate } from '../../src/features/identity/index.ts'
+import { findCertificate, mintRenewalChallenge, revokeCertificate } from '../../src/features/identity/index.ts'
 import {
   ask,
   certify,
@@ -89,6 +89,45 @@ describe('a renewal', () => {
     expect((await ask(house, { ...renewal({ certificate: certificate!, key: newKey }), key: oldKey })).status).toBe(
       'success',
     )
+  })
+})
+
+describe('a renewal challenge', () => {
+  const mint = (enrollment: string) => house.deps.work({ kind: 'system' }, (work) =>
+    mintRenewalChallenge(work, house.deps.vault, { enrollmentId: enrollment as EnrollmentId, attemptId: null, deviceKey: '00008120-0000000000000001' }))
+
+  it('gets one certificate, bound to the enrollment at once', async () => {
+    const enrollment = nextEnrollment()
+    const { challenge, expiresAt } = await mint(enrollment)
+    expect(Math.abs(expiresAt.getTime() - Date.now() - 3_600_000)).toBeLessThan(60_000)
+    const { certificate } = await ask(house, { key: newKey, challenge })
+    expect(await findCertificate(house.deps.db.read, certificate!.sha256)).toMatchObject({
+      purpose: 'renewal', enrollmentId: enrollment, attemptId: null, deviceKey: '00008120-0000000000000001', revokedAt: null,
+    })
+    await expectRefused(house, { key: newKey, challenge }, 'challenge_used')
+    const events = await house.database.query(`select data from events where data->>'serial_number' = $1`, [certificate!.serialNumber])
+    expect(events).toEqual([{ data: { attempt: null, serial_number: certificate!.serialNumber, purpose: 'renewal', enrollment } }])
+  })
+
+  it('of many requests at once is good for one', async () => {
+    const { challenge } = await mint(nextEnrollment())
+    const answers = await Promise.all(Array.from({ length: 5 }, () => ask(house, { key: newKey, challenge })))
+    expect(answers.filter(({ status }) => status === 'success')).toHaveLength(1)
+  })
+
+  it('ends when another is made for the enrollment, and no other one does', async () => {
+    const enrollment = nextEnrollment()
+    const [first, other] = [await mint(enrollment), await mint(nextEnrollment())]
+    const second = await mint(enrollment)
+    await expectRefused(house, { key: newKey, challenge: first.challenge }, 'challenge_expired')
+    for (const { challenge } of [second, other]) expect((await ask(house, { key: newKey, challenge })).status).toBe('success')
+  })
+
+  it('is not used up where the enrollment has ended', async () => {
+    const enrollment = nextEnrollment()
+    const { challenge } = await mint(enrollment)
+    house.ended.add(enrollment)
+    await expectRefused(house, { key: newKey, challenge }, 'not_current')
   })
 })
 

@@ -29,6 +29,8 @@ export interface House {
   reasons: string[]
   /** SHA-256 (hex) of the certificates that speak for their enrollment. */
   current: Set<string>
+  /** Enrollments that have ended. */
+  ended: Set<string>
   hooks: ScepHooks
   close(): Promise<void>
 }
@@ -44,11 +46,13 @@ export async function openHouse(options: TestDepsOptions = {}): Promise<House> {
   const current = new Set<string>()
   const isCurrent = (_tx: unknown, _enrollment: EnrollmentId, sha256: Buffer) =>
     Promise.resolve(current.has(sha256.toString('hex')))
+  const ended = new Set<string>()
+  const stands = (_tx: unknown, enrollment: EnrollmentId) => Promise.resolve(!ended.has(enrollment))
   const close = async () => {
     await deps.db.close()
     await database.drop()
   }
-  return { database, deps, authorities: await loadAuthorities(deps), reasons, current, hooks: { isCurrent }, close }
+  return { database, deps, authorities: await loadAuthorities(deps), reasons, current, ended, hooks: { isCurrent, stands }, close }
 }
 
 const TABLES = ['certificates', 'scep_challenges', 'scep_renewals', 'events', 'enrollment_links', 'enrollment_attempts']

@@ -1,4 +1,4 @@
-import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { Signer } from '../../src/apple/wire/cms-sign.ts'
@@ -30,11 +30,13 @@ export interface Certified {
   subject?: Buffer
   serialNumber?: Buffer
   names?: SubjectAltName[]
+  /** A fresh one of P-256 when not given. */
+  key?: KeyObject
 }
 
-/** A fresh key with a certificate of this issuer. */
+/** A key with a certificate of this issuer. */
 export function certify(o: Certified): Signer {
-  const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const key = o.key ?? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
   const der = issueCertificate({
     subject: o.subject ?? distinguishedName([['CN', 'x']]), spki: spkiOf(key), serialNumber: o.serialNumber ?? randomBytes(16),
     notBefore: new Date(Date.now() + (o.from ?? -DAY)), notAfter: new Date(Date.now() + (o.to ?? DAY)), issuer: o.issuer, profile: o.profile ?? 'device',

@@ -97,7 +97,7 @@ function dress(
   const owns = o.beside === undefined
   let running = first
   const { config } = first
-  const url = `https://127.0.0.1:${config.listen.port}`
+  const url = `${config.tls === 'off' ? 'http' : 'https'}://127.0.0.1:${config.listen.port}`
   const httpUrl = `http://127.0.0.1:${config.httpListen?.port ?? 0}`
   const ca = config.tls === 'self' ? readFileSync(join(parts.dataFolder, 'tls', 'ca.pem'), 'utf8') : (o.ca ?? '')
   const agent = new Agent({ keepAlive: true, ca })

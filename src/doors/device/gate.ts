@@ -4,6 +4,7 @@ import type { Certificate } from '../../apple/wire/x509.ts'
 import { isLoopback, matcher } from '../../base/cidr.ts'
 import type { Config } from '../../base/config.ts'
 import type { Deps } from '../../base/deps.ts'
+import { Problem } from '../../base/problem.ts'
 import { DeviceRefused } from '../../base/refusal.ts'
 import { checkIdentity, type Authorities, type Identity } from '../../features/identity/index.ts'
 import { proxyHeaderReader } from './proxy-header.ts'
@@ -44,12 +45,15 @@ function signerOf(request: FastifyRequest, body: Buffer): Certificate | undefine
   return verifyDetached(decodeSignatureHeader(header), body).certificate
 }
 
-/** Between phone and server everything is TLS: plain HTTP is answered to this machine and to trusted proxies only. */
+/**
+ * Between phone and server everything is TLS: plain HTTP is answered to this machine and to trusted proxies only. Throws a
+ * Problem, because a person at a page must be told too; a device gets its bare 400.
+ */
 export function transportGuard(deps: Deps): (request: FastifyRequest) => void {
   const isProxy = matcher(deps.config.trustedProxies)
   return (request) => {
     const { socket } = request.raw
     if ('encrypted' in socket && socket.encrypted === true) return
-    if (!isLoopback(socket.remoteAddress) && !isProxy(socket.remoteAddress)) throw new DeviceRefused('plain_http')
+    if (!isLoopback(socket.remoteAddress) && !isProxy(socket.remoteAddress)) throw new Problem('plain_http')
   }
 }

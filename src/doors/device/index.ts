@@ -6,7 +6,7 @@ import { counted } from '../../base/metrics.ts'
 import { Problem } from '../../base/problem.ts'
 import { poll } from '../../features/commands/index.ts'
 import { answerDeclarative } from '../../features/declarations/index.ts'
-import { checkin, hear, isCurrent, type Sightings } from '../../features/enrollments/index.ts'
+import { checkin, hear, isCurrent, stands, type Sightings } from '../../features/enrollments/index.ts'
 import { answerScep, type Authorities, type Identity } from '../../features/identity/index.ts'
 import { TELLING_TYPES } from '../../features/inventory/index.ts'
 import type { Said } from '../../features/webhook/index.ts'
@@ -18,9 +18,9 @@ import { refuse } from './speech.ts'
 const BODY_LIMIT = 8 * 1024 * 1024 // shared decision 12
 const SCEP_LIMIT = 64 * 1024
 
-/** Which messages go where: ours, and MicroMDM's two addresses for devices that were enrolled with them. */
+/** Which messages go where: ours, MicroMDM's two addresses, and NanoMDM's second one, for devices that were enrolled with them. */
 const ROUTES: [url: string, welcome: MessageKind[]][] = [
-  ['/mdm', ['checkin', 'report']], ['/mdm/checkin', ['checkin']], ['/mdm/connect', ['report']],
+  ['/mdm', ['checkin', 'report']], ['/mdm/checkin', ['checkin']], ['/mdm/connect', ['report']], ['/checkin', ['checkin']],
 ]
 
 export interface DeviceDoorParts {
@@ -30,9 +30,10 @@ export interface DeviceDoorParts {
 
 /**
  * The door for devices: check-in and commands on /mdm (protocol.md 1 to 3) and its aliases, SCEP on /scep (RFC 8894). An encapsulated plugin
- * with its own parsers and its own way of saying no.
+ * with its own parsers and its own way of saying no. With `checkin` it opens as far as a CheckInURL of its own needs: for check-in messages
+ * where nothing else is taken.
  */
-export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
+export function deviceDoor(deps: Deps, parts: DeviceDoorParts, opens: 'all' | 'checkin' = 'all') {
   return async (app: FastifyInstance): Promise<void> => {
     const gate = deviceGate(deps, parts.authorities)
     const guard = transportGuard(deps)
@@ -45,7 +46,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
       if (request.headers['content-encoding'] !== undefined) throw new Problem('unsupported_content')
     })
 
-    for (const [url, welcome] of ROUTES) {
+    for (const [url, welcome] of ROUTES.filter(([, kinds]) => opens === 'all' || !kinds.includes('report'))) {
       app.put(url, { bodyLimit: BODY_LIMIT }, async (request, reply) => {
         const body = bodyOf(request)
         const kind = messageKind(request.headers['content-type'], welcome)
@@ -55,12 +56,13 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
       app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url, bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
     }
 
+    if (opens === 'checkin') return
     app.route({
       method: ['GET', 'POST'],
       url: '/scep',
       bodyLimit: SCEP_LIMIT,
       handler: async (request, reply) => {
-        const answer = await answerScep(deps, parts.authorities, readScepRequest(request, bodyOf(request)), { isCurrent })
+        const answer = await answerScep(deps, parts.authorities, readScepRequest(request, bodyOf(request)), { isCurrent, stands })
         return reply.type(answer.contentType).send(answer.body)
       },
     })

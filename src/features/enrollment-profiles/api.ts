@@ -24,6 +24,7 @@ const body = z.strictObject({
   ownership: z.enum(['company', 'personal']).default('company'),
   access_rights: z.int().optional().describe("Sum of Apple's rights; left out: all, on personal devices but erase"),
   removable_by_user: z.boolean().default(true).describe('Has an effect on supervised devices only'),
+  separate_checkin: z.boolean().default(false).describe('Check-in messages go to BRAMLEY_CHECKIN_URL; a device keeps that for ever'),
   device: z.string().regex(/^[A-Za-z0-9-]{8,64}$/).nullable().default(null).describe('UDID: for this one device only'),
 })
 
@@ -79,6 +80,7 @@ function inputOf(work: Work, given: z.output<typeof body>): LinkInput {
     accessRights: given.access_rights,
     removableByUser: given.removable_by_user,
     deviceKey: given.device,
+    separateCheckin: given.separate_checkin,
   }
 }
 

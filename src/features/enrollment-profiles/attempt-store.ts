@@ -21,6 +21,8 @@ export interface Attempt {
   /** The device that the link was made for. */
   deviceKey: string | null
   enrollmentId: EnrollmentId | null
+  /** CheckInURL of its profile. */
+  checkinUrl: string | null
   remoteAddress: string | null
   createdAt: Date
   updatedAt: Date
@@ -33,25 +35,26 @@ export interface NewAttempt {
   topic: string
   accessRights: number
   deviceKey: string | null
+  checkinUrl: string | null
   remoteAddress: string
 }
 
 const ATTEMPT = `a.id, a.link_id as "linkId", l.ownership, a.step, a.profile_identifier as "profileIdentifier", a.topic,
   a.access_rights as "accessRights", a.device_key as "deviceKey", a.enrollment_id::text as "enrollmentId",
-  a.remote_address as "remoteAddress", a.created_at as "createdAt", a.updated_at as "updatedAt"`
+  a.checkin_url as "checkinUrl", a.remote_address as "remoteAddress", a.created_at as "createdAt", a.updated_at as "updatedAt"`
 const FROM = 'from enrollment_attempts a left join enrollment_links l on l.id = a.link_id'
 
 const INSERT = {
   name: 'enrollment_attempts_insert',
   text: `insert into enrollment_attempts (id, link_id, step, profile_identifier, topic, access_rights, device_key,
-      remote_address, created_at, updated_at)
-    values ($1, $2, 'profile_delivered', $3, $4, $5, $6, $7, $8, $8)`,
+      checkin_url, remote_address, created_at, updated_at)
+    values ($1, $2, 'profile_delivered', $3, $4, $5, $6, $7, $8, $9, $9)`,
 }
 
 export async function insertAttempt(tx: Tx, attempt: NewAttempt, now: Date): Promise<void> {
   await tx.rows(INSERT, [
     attempt.id, attempt.linkId, attempt.profileIdentifier, attempt.topic, attempt.accessRights, attempt.deviceKey,
-    attempt.remoteAddress, now,
+    attempt.checkinUrl, attempt.remoteAddress, now,
   ])
 }
 

@@ -6,6 +6,7 @@ import { newId, type AttemptId } from '../../base/ids.ts'
 import { Problem } from '../../base/problem.ts'
 import type { Work } from '../../base/work.ts'
 import { mintChallenge, signProfile, type Authorities } from '../identity/index.ts'
+import { checkinUrlOf, withCheckinRoot } from './checkin-address.ts'
 import { insertAttempt } from './attempt-store.ts'
 import { gone, stateOf, withLink } from './open-link.ts'
 import type { PushTopics } from './push-topics.ts'
@@ -22,8 +23,8 @@ export interface Delivery {
 /**
  * Delivers the profile of a link: one use, one attempt, one challenge, all or none of them. `trustRoots` are DER
  * certificates that the device shall trust, for a server whose TLS certificate does not end in a public root. Throws
- * `link_gone`, `rate_limited`, and `push_unavailable` while there is no usable push certificate; then nothing is
- * counted.
+ * `link_gone`, `rate_limited`, `push_unavailable` while there is no usable push certificate, and `checkin_unavailable`
+ * while the link's check-in address is not configured; then nothing is counted.
  */
 export async function deliverProfile(
   deps: Deps, authorities: Authorities, push: PushTopics, tokenOrCode: string, remoteAddress: string,
@@ -34,9 +35,11 @@ export async function deliverProfile(
       const target = await push.defaultTopic(work.tx)
       if (!target) throw new Problem('push_unavailable')
       const link = await takeUse(work, found, tokenOrCode)
-      const attempt = await begin(work, deps, link, target.topic, remoteAddress)
+      const checkinUrl = checkinUrlOf(deps.config, link)
+      const roots = checkinUrl === undefined ? trustRoots : await withCheckinRoot(work.tx, trustRoots)
+      const attempt = await begin(work, deps, link, { topic: target.topic, checkinUrl }, remoteAddress)
       // Made before the commit: a profile that cannot be made costs no use.
-      return { attemptId: attempt.id, xml: profileOf(deps, authorities, link, attempt, trustRoots) }
+      return { attemptId: attempt.id, xml: profileOf(deps, authorities, link, attempt, roots) }
     })
     return { profile: signProfile(authorities, xml), attemptId }
   })
@@ -62,21 +65,26 @@ async function takeUse(work: Work, found: Link, tokenOrCode: string): Promise<Li
   throw gone(tokenOrCode, state === undefined || state === 'active' ? 'used_up' : state)
 }
 
-interface Begun {
-  id: AttemptId
+interface Told {
   topic: string
+  checkinUrl: string | undefined
+}
+
+interface Begun extends Told {
+  id: AttemptId
   challenge: string
 }
 
-async function begin(work: Work, deps: Deps, link: Link, topic: string, remoteAddress: string): Promise<Begun> {
+async function begin(work: Work, deps: Deps, link: Link, told: Told, remoteAddress: string): Promise<Begun> {
   const id = newId('att')
   const { accessRights, deviceKey } = link
   const identifier = profileIdentifier(deps.config.publicUrl)
-  const attempt = { id, linkId: link.id, profileIdentifier: identifier, topic, accessRights, deviceKey, remoteAddress }
+  const { topic, checkinUrl = null } = told
+  const attempt = { id, linkId: link.id, profileIdentifier: identifier, topic, accessRights, deviceKey, checkinUrl, remoteAddress }
   await insertAttempt(work.tx, attempt, work.now)
   const challenge = await mintChallenge(work, deps.vault, { attemptId: id, deviceKey })
   await work.emit({ type: 'enrollment_link.used', link: link.id, attempt: id })
-  return { id, topic, challenge }
+  return { id, ...told, challenge }
 }
 
 function profileOf(
@@ -91,6 +99,7 @@ function profileOf(
     description: `Lets ${organization} manage this device.`,
     consentText: consentText(organization, link.accessRights),
     serverUrl: new URL('/mdm', publicUrl).href,
+    checkInUrl: attempt.checkinUrl,
     topic: attempt.topic,
     accessRights: link.accessRights,
     // The first cannot be added by an update, and without it no Mac ever reports its users. Without the second none entrusts its

@@ -6,6 +6,7 @@
 export { registerEnrollmentLinks } from './api.ts'
 export { registerEnrollmentAttempts } from './attempts-api.ts'
 export { findAttempt, markStep, type Attempt, type AttemptStep } from './attempts.ts'
+export { publishCheckinRoot } from './checkin-address.ts'
 export { deliverProfile, profileIdentifier, type Delivery } from './deliver.ts'
 export { createLink, revokeLink, type LinkInput } from './links.ts'
 export { codePage, document, enrollmentPage, escapeHtml, problemPage, type Page } from './page.ts'

@@ -4,6 +4,7 @@ import { encodeBits, newId } from '../../base/ids.ts'
 import { Problem } from '../../base/problem.ts'
 import { actorName, type Work } from '../../base/work.ts'
 import { voidChallenges } from '../identity/index.ts'
+import { checkSeparateCheckin } from './checkin-address.ts'
 import { rightsFor } from './rights.ts'
 import { hashOf, makeSecrets, sealSecrets } from './secrets.ts'
 import * as store from './store.ts'
@@ -23,16 +24,19 @@ export interface LinkInput {
   removableByUser?: boolean | undefined
   /** The one device, by its UDID, that this link is made for. */
   deviceKey?: string | null | undefined
+  /** Check-in messages go to BRAMLEY_CHECKIN_URL. */
+  separateCheckin?: boolean | undefined
 }
 
 const TRIES = 5
 
 /**
  * Makes a link with fresh secrets. Throws `name_taken` for a slug in use, `validation_failed` for rights that cannot be
- * granted.
+ * granted, and for a separate check-in address where none is configured.
  */
 export async function createLink(work: Work, deps: Deps, input: LinkInput): Promise<Link> {
   const ownership = input.ownership ?? 'company'
+  checkSeparateCheckin(deps.config, input.separateCheckin)
   const accessRights = rightsFor(ownership, input.accessRights)
   const link = await insert(work, deps, { ...input, ownership, accessRights })
   await work.emit({ type: 'enrollment_link.created', link: link.id })
@@ -77,6 +81,7 @@ function draft(deps: Deps, input: Decided): Omit<store.NewLink, 'slug' | 'create
     expiresAt: input.expiresAt ?? null,
     removableByUser: input.removableByUser ?? true,
     deviceKey: input.deviceKey ?? null,
+    separateCheckin: input.separateCheckin ?? false,
   }
 }
 

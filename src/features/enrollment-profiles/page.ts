@@ -1,5 +1,6 @@
 import type { Deps } from '../../base/deps.ts'
 import { Problem } from '../../base/problem.ts'
+import { checkinUrlOf } from './checkin-address.ts'
 import { document, escapeHtml, listOf, type Page } from './html.ts'
 import { withLink } from './open-link.ts'
 import type { PushTopics } from './push-topics.ts'
@@ -18,6 +19,7 @@ export async function enrollmentPage(
   try {
     return await withLink(deps, tokenOrCode, remoteAddress, async (link) => {
       if (!(await push.defaultTopic(deps.db.read))) throw new Problem('push_unavailable')
+      checkinUrlOf(deps.config, link)
       return renderPage(deps.config.organization, link, tokenOrCode)
     })
   } catch (error) {
@@ -84,12 +86,15 @@ function words(organization: string, problem: Problem): { title: string; text: s
     const why = problem.detail ? `${problem.detail} ` : ''
     return { title: 'This link cannot be used', text: `${why}Ask whoever gave it to you for a new one.` }
   }
-  if (problem.code === 'push_unavailable') {
+  if (problem.code === 'push_unavailable' || problem.code === 'checkin_unavailable') {
     const text = `${organization} has not finished setting up its server.`
     return { title: 'Not ready yet', text: `${text} Try again later, or ask whoever gave you this link.` }
   }
   if (problem.code === 'rate_limited') {
     return { title: 'Too many tries', text: 'Wait ten minutes, then type the code again.' }
+  }
+  if (problem.code === 'plain_http') {
+    return { title: 'This page needs a secure connection', text: 'Open the address again with https:// in front of it.' }
   }
   if (problem.status === 404) return { title: 'Nothing is here', text: 'Compare the address with what you were given.' }
   return { title: 'This did not work', text: 'Try again in a moment.' }

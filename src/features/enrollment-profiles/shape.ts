@@ -26,8 +26,9 @@ export const linkShape = z.object({
   access_rights: z.int(),
   removable_by_user: z.boolean().describe('Has an effect on supervised devices only'),
   device_key: z.string().nullable().describe('The device (UDID) that this link is made for'),
+  separate_checkin: z.boolean().describe('Whether check-in messages go to an address of their own (BRAMLEY_CHECKIN_URL)'),
   ready: z.boolean().describe('Whether a profile can be delivered at this moment'),
-  not_ready_reason: z.enum(['no_push_certificate']).nullable(),
+  not_ready_reason: z.enum(['no_push_certificate', 'no_checkin_url']).nullable(),
   created_at: at,
 }).meta({ id: 'EnrollmentLink' })
 
@@ -38,6 +39,7 @@ export const attemptShape = z.object({
   access_rights: z.int(),
   push_topic: z.string(),
   device_key: z.string().nullable().describe('The device (UDID) that the link was made for'),
+  checkin_url: z.url().nullable().describe('CheckInURL of the profile; null = check-in messages go where reports go'),
   remote_address: z.string().nullable().describe('Where the profile was fetched from'),
   created_at: at,
   updated_at: at,
@@ -47,11 +49,12 @@ export const attemptShape = z.object({
 export async function linkShower(
   tx: Tx, deps: Deps, push: PushTopics,
 ): Promise<(link: Link) => z.output<typeof linkShape>> {
-  const ready = (await push.defaultTopic(tx)) !== undefined
-  return (link) => showLink(deps, link, ready)
+  const pushable = (await push.defaultTopic(tx)) !== undefined
+  return (link) => showLink(deps, link, pushable)
 }
 
-function showLink(deps: Deps, link: Link, ready: boolean): z.output<typeof linkShape> {
+function showLink(deps: Deps, link: Link, pushable: boolean): z.output<typeof linkShape> {
+  const lacks = whatLacks(deps, link, pushable)
   const { token, code } = openSecrets(deps.vault, link.id, link.sealedSecrets)
   return {
     id: link.id,
@@ -69,10 +72,16 @@ function showLink(deps: Deps, link: Link, ready: boolean): z.output<typeof linkS
     access_rights: link.accessRights,
     removable_by_user: link.removableByUser,
     device_key: link.deviceKey,
-    ready,
-    not_ready_reason: ready ? null : 'no_push_certificate',
+    separate_checkin: link.separateCheckin,
+    ready: lacks === null,
+    not_ready_reason: lacks,
     created_at: link.createdAt.toISOString(),
   }
+}
+
+function whatLacks({ config }: Deps, link: Link, pushable: boolean): z.output<typeof linkShape>['not_ready_reason'] {
+  if (!pushable) return 'no_push_certificate'
+  return link.separateCheckin && !config.checkinUrl ? 'no_checkin_url' : null
 }
 
 export function showAttempt(attempt: Attempt): z.output<typeof attemptShape> {
@@ -83,6 +92,7 @@ export function showAttempt(attempt: Attempt): z.output<typeof attemptShape> {
     access_rights: attempt.accessRights,
     push_topic: attempt.topic,
     device_key: attempt.deviceKey,
+    checkin_url: attempt.checkinUrl,
     remote_address: attempt.remoteAddress,
     created_at: attempt.createdAt.toISOString(),
     updated_at: attempt.updatedAt.toISOString(),

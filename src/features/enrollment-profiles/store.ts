@@ -18,6 +18,8 @@ export interface Link {
   revokedAt: Date | null
   removableByUser: boolean
   deviceKey: string | null
+  /** Its profiles carry a CheckInURL of its own. */
+  separateCheckin: boolean
   createdAt: Date
   /** By the database's clock at the moment of reading. */
   expired: boolean
@@ -37,19 +39,20 @@ export interface NewLink {
   expiresAt: Date | null
   removableByUser: boolean
   deviceKey: string | null
+  separateCheckin: boolean
   createdBy: string
 }
 
 const LINK = `id, slug, name, sealed_secrets as "sealedSecrets", code_expires_at as "codeExpiresAt", ownership,
   access_rights as "accessRights", max_uses as "maxUses", uses, expires_at as "expiresAt", revoked_at as "revokedAt",
-  removable_by_user as "removableByUser", device_key as "deviceKey", created_at as "createdAt",
+  removable_by_user as "removableByUser", device_key as "deviceKey", separate_checkin as "separateCheckin", created_at as "createdAt",
   coalesce(expires_at <= now(), false) as expired, code_expires_at <= now() as "codeExpired"`
 
 const INSERT = {
   name: 'enrollment_links_insert',
   text: `insert into enrollment_links (id, slug, name, token_hash, code_hash, sealed_secrets, code_expires_at,
-      ownership, access_rights, max_uses, expires_at, removable_by_user, device_key, created_at, created_by)
-    values ($1, $2, $3, $4, $5, $6, least(now() + interval '72 hours', $10), $7, $8, $9, $10, $11, $12, now(), $13)
+      ownership, access_rights, max_uses, expires_at, removable_by_user, device_key, separate_checkin, created_at, created_by)
+    values ($1, $2, $3, $4, $5, $6, least(now() + interval '72 hours', $10), $7, $8, $9, $10, $11, $12, $13, now(), $14)
     on conflict do nothing
     returning ${LINK}`,
 }
@@ -58,7 +61,7 @@ const INSERT = {
 export async function insert(tx: Tx, link: NewLink): Promise<Link | undefined> {
   const [row] = await tx.rows<Link>(INSERT, [
     link.id, link.slug, link.name, link.tokenHash, link.codeHash, link.sealedSecrets, link.ownership, link.accessRights,
-    link.maxUses, link.expiresAt, link.removableByUser, link.deviceKey, link.createdBy,
+    link.maxUses, link.expiresAt, link.removableByUser, link.deviceKey, link.separateCheckin, link.createdBy,
   ])
   return row
 }

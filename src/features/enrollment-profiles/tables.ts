@@ -17,6 +17,7 @@ export const enrollmentLinks = pgTable('enrollment_links', {
   revokedAt: instant('revoked_at'),
   removableByUser: boolean('removable_by_user').notNull().default(true),
   deviceKey: text('device_key'),
+  separateCheckin: boolean('separate_checkin').notNull().default(false),
   createdAt: instant('created_at').notNull(),
   createdBy: text('created_by').notNull(),
 })
@@ -30,6 +31,7 @@ export const enrollmentAttempts = pgTable('enrollment_attempts', {
   accessRights: integer('access_rights').notNull(),
   deviceKey: text('device_key'),
   enrollmentId: bigint('enrollment_id', { mode: 'number' }),
+  checkinUrl: text('checkin_url'),
   remoteAddress: text('remote_address'),
   createdAt: instant('created_at').notNull(),
   updatedAt: instant('updated_at').notNull(),

@@ -5,6 +5,7 @@ import type { Deps } from '../../base/deps.ts'
 import type { EnrollmentId } from '../../base/ids.ts'
 import { page, pageOf, pageQuery, readCursor } from '../../base/paging.ts'
 import { decide } from './decide.ts'
+import { openRenewal } from './open-renewal.ts'
 import { countDevices, getDevice, listDevices } from './devices.ts'
 import { deviceShape, shapeDevice } from './shape.ts'
 import { ENROLLMENT_STATES } from './tables.ts'
@@ -20,7 +21,14 @@ const listQuery = z.strictObject({
 })
 const deviceParams = z.object({ device: z.string().min(1).max(128).describe('Id, serial number, UDID or EnrollmentID') })
 
-/** Devices: list, detail, and the decision on a held newcomer. */
+const renewalShape = z.object({
+  device: z.string(),
+  scep_url: z.url(),
+  challenge: z.string().describe('Good for one certificate; shown once'),
+  expires_at: z.iso.datetime(),
+})
+
+/** Devices: list, detail, the decision on a held newcomer, and a way to a new identity. */
 export function registerDevices(app: ApiApp, deps: Deps, countOpen: CountOpen): void {
   app.get('/devices', {
     config: { scope: 'devices:read' },
@@ -58,6 +66,28 @@ export function registerDevices(app: ApiApp, deps: Deps, countOpen: CountOpen): 
       return change(deps, request, reply, 200, (work) => decide(work, device.id, decision))
     })
   }
+
+  registerRenewal(app, deps)
+}
+
+function registerRenewal(app: ApiApp, deps: Deps): void {
+  // Whoever holds the challenge can become this device, and is then given its commands and its bootstrap token.
+  app.post('/devices/:device/identity/renewal', {
+    config: { scope: 'admin' },
+    schema: {
+      tags: ['Devices'],
+      summary: 'Let a device change to a new identity of our CA and stay enrolled as it is',
+      description: 'The challenge goes into the SCEP payload of a newer version of the enrollment profile that the device has, sent by InstallProfile.',
+      params: deviceParams,
+      response: { 201: renewalShape },
+    },
+  }, async (request, reply) => {
+    const device = await getDevice(deps.db.read, request.params.device)
+    return change(deps, request, reply, 201, async (work) => {
+      const { challenge, expiresAt } = await openRenewal(work, deps, device)
+      return { device: device.id, scep_url: new URL('/scep', deps.config.publicUrl).href, challenge, expires_at: expiresAt.toISOString() }
+    })
+  })
 }
 
 function waitingFor(count: { queued: number; not_now: number } | undefined): { queued: number; not_now: number } {

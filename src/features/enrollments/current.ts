@@ -10,3 +10,13 @@ const CURRENT = {
 export async function isCurrent(tx: Tx, enrollment: EnrollmentId, sha256: Buffer): Promise<boolean> {
   return (await tx.rows(CURRENT, [enrollment, sha256])).length > 0
 }
+
+const STANDS = {
+  name: 'enrollment_stands',
+  text: `select 1 from enrollments where id = $1 and state in ('identity_issued', 'enrolled') for update`,
+}
+
+/** Whether this enrollment can be given another identity; holds the row. */
+export async function stands(tx: Tx, enrollment: EnrollmentId): Promise<boolean> {
+  return (await tx.rows(STANDS, [enrollment])).length > 0
+}

@@ -1,11 +1,14 @@
 import type { Tx } from '../../base/db.ts'
-import type { AttemptId } from '../../base/ids.ts'
+import type { AttemptId, EnrollmentId } from '../../base/ids.ts'
 import type { RequestMark } from './store.ts'
 
 /** What a challenge was made for. */
 export interface ChallengeGrant {
-  attemptId: AttemptId
+  /** Null for a device that came from another server. */
+  attemptId: AttemptId | null
   deviceKey: string | null
+  /** Whose next identity it is for; null for a first one. */
+  enrollmentId: EnrollmentId | null
 }
 
 /** What was asked for before, and what it got; `recent` means within ten minutes. */
@@ -14,12 +17,16 @@ export type EarlierUse = RequestMark & { certificateSha256: Buffer; recent: bool
 // The database's clock decides on both ends: processes may disagree about the time.
 const INSERT = {
   name: 'scep_challenges_insert',
-  text: `insert into scep_challenges (hash, attempt_id, device_key, expires_at)
-    values ($1, $2, $3, now() + interval '1 hour')`,
+  text: `insert into scep_challenges (hash, attempt_id, device_key, enrollment_id, expires_at)
+    values ($1, $2, $3, $4, now() + interval '1 hour')
+    returning expires_at as "expiresAt"`,
 }
 
-export async function insert(tx: Tx, hash: Buffer, grant: ChallengeGrant): Promise<void> {
-  await tx.rows(INSERT, [hash, grant.attemptId, grant.deviceKey])
+/** Returns when it ends. */
+export async function insert(tx: Tx, hash: Buffer, grant: ChallengeGrant): Promise<Date> {
+  const [row] = await tx.rows<{ expiresAt: Date }>(INSERT, [hash, grant.attemptId, grant.deviceKey, grant.enrollmentId])
+  if (!row) throw new Error('the challenge was not written')
+  return row.expiresAt
 }
 
 const VOID = {
@@ -33,11 +40,29 @@ export async function end(tx: Tx, attemptIds: AttemptId[]): Promise<void> {
   await tx.rows(VOID, [attemptIds])
 }
 
+const VOID_RENEWAL = {
+  name: 'scep_challenges_void_renewal',
+  text: 'update scep_challenges set expires_at = now() where enrollment_id = $1 and used_at is null and expires_at > now()',
+}
+
+/** Ends the unused renewal challenges of an enrollment. */
+export async function endRenewals(tx: Tx, enrollmentId: EnrollmentId): Promise<void> {
+  await tx.rows(VOID_RENEWAL, [enrollmentId])
+}
+
+const WHOSE = { name: 'scep_challenges_whose', text: 'select enrollment_id::text as id from scep_challenges where hash = $1' }
+
+/** Whose next identity a challenge is for; undefined for a first one, and for what is no challenge. */
+export async function findEnrollment(tx: Tx, hash: Buffer): Promise<EnrollmentId | undefined> {
+  const [row] = await tx.rows<{ id: EnrollmentId | null }>(WHOSE, [hash])
+  return row?.id ?? undefined
+}
+
 const CONSUME = {
   name: 'scep_challenges_consume',
   text: `update scep_challenges set used_at = now(), transaction_id = $2, csr_sha256 = $3
     where hash = $1 and used_at is null and expires_at > now()
-    returning attempt_id as "attemptId", device_key as "deviceKey"`,
+    returning attempt_id as "attemptId", device_key as "deviceKey", enrollment_id::text as "enrollmentId"`,
 }
 
 /** Uses a challenge up. Of any number of transactions that try at once, one gets the grant and the others nothing. */

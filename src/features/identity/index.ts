@@ -7,7 +7,7 @@
  */
 export { loadAuthorities, signProfile, type Authorities, type Authority } from './authorities.ts'
 export { bindCertificate, findCertificate, revokeAllOf, revokeCertificate } from './certificates.ts'
-export { mintChallenge, voidChallenges } from './challenges.ts'
+export { mintChallenge, mintRenewalChallenge, voidChallenges, type RenewalChallenge } from './challenges.ts'
 export { checkIdentity, IdentityRefused, type Identity, type IdentityReason } from './check-identity.ts'
 export { nameInWords, recordExtraCertificate } from './extra-cas.ts'
 export { answerScep, type ScepAnswer, type ScepHooks, type ScepRequest } from './scep.ts'

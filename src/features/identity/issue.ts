@@ -8,7 +8,8 @@ import * as store from './store.ts'
 
 /** Whom a certificate is for. */
 export interface Grant {
-  attemptId: AttemptId
+  /** Null for a device that came from another server with an identity of its own. */
+  attemptId: AttemptId | null
   deviceKey: string | null
   /** Known at once for a renewal only. */
   enrollmentId: EnrollmentId | null
@@ -24,13 +25,14 @@ const HOUR = 3_600_000
 const YEAR = 365 * 24 * HOUR
 
 /**
- * Issues and records a device identity for a key. All but the key is ours: the subject names the attempt, nothing of
+ * Issues and records a device identity for a key. All but the key is ours: the subject names the attempt if there was one, nothing of
  * the request's names, extensions or usages is copied.
  */
 export async function issue(work: Work, issuer: Issuer, spki: Buffer, grant: Grant): Promise<Certificate> {
   const organization = subjectText(issuer.organization)
+  const name = grant.attemptId ?? 'adopted device'
   const certificate = readCertificate(issueCertificate({
-    subject: distinguishedName([['O', organization], ['CN', grant.attemptId]]),
+    subject: distinguishedName([['O', organization], ['CN', name]]),
     spki,
     serialNumber: randomBytes(16),
     ...validity(work.now, issuer.deviceCa.certificate),
@@ -39,9 +41,10 @@ export async function issue(work: Work, issuer: Issuer, spki: Buffer, grant: Gra
   }))
   const { sha256, serialNumber, der, notBefore, notAfter } = certificate
   const purpose = grant.enrollmentId === null ? 'enrollment' : 'renewal'
-  const subject = `O=${organization}, CN=${grant.attemptId}`
+  const subject = `O=${organization}, CN=${name}`
   await store.insert(work.tx, { ...grant, sha256, serialNumber, purpose, subject, der, notBefore, notAfter }, work.now)
-  await work.emit({ type: 'certificate.issued', attempt: grant.attemptId, serial_number: serialNumber, purpose })
+  const renewed = grant.enrollmentId === null ? {} : { enrollment: grant.enrollmentId }
+  await work.emit({ type: 'certificate.issued', attempt: grant.attemptId, serial_number: serialNumber, purpose, ...renewed })
   return certificate
 }
 

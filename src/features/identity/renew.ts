@@ -17,14 +17,16 @@ export interface ScepHooks {
    * Whether the certificate is the one that speaks for the enrollment at this moment. May lock the enrollment's row.
    */
   isCurrent(tx: Tx, enrollmentId: EnrollmentId, sha256: Buffer): Promise<boolean>
+  /** Whether the enrollment has not ended, been blocked or replaced. May lock its row. */
+  stands(tx: Tx, enrollmentId: EnrollmentId): Promise<boolean>
 }
 
 // A certificate that lives for a year needs one renewal; the rest are lost answers. Nobody fills our tables with them.
 const MAX_RENEWALS = 10
 
 /**
- * A new certificate for the same enrollment (RenewalReq), asked for with the one that speaks for it now. The old one
- * stays valid until the device comes with the new one. Throws ScepRefused or IdentityRefused.
+ * A new certificate of our CA for the same enrollment (RenewalReq), asked for with the one that speaks for it now, which an extra CA
+ * may have issued. The old one stays valid until the device comes with the new one. Throws ScepRefused or IdentityRefused.
  */
 export async function renew(
   deps: Deps, authorities: Authorities, issuer: Issuer, request: SignedRequest, hooks: ScepHooks,
@@ -39,7 +41,7 @@ export async function renew(
 /** The enrollment first, then the certificate: everybody locks in this order. */
 async function lockCurrent(tx: Tx, sha256: Buffer, hooks: ScepHooks): Promise<Grant> {
   const record = await store.find(tx, sha256)
-  if (!record?.attemptId || !record.enrollmentId) throw new ScepRefused('not_bound')
+  if (!record?.enrollmentId) throw new ScepRefused('not_bound')
   if (!(await hooks.isCurrent(tx, record.enrollmentId, sha256))) throw new ScepRefused('not_current')
   if (!(await store.lockLiving(tx, sha256))) throw new ScepRefused('revoked')
   return { attemptId: record.attemptId, deviceKey: record.deviceKey, enrollmentId: record.enrollmentId }

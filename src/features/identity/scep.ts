@@ -93,7 +93,7 @@ interface Parts {
 
 // RFC 8894 3.2.1.2: PKCSReq and RenewalReq. CertPoll, GetCert, GetCRL and the UpdateReq of old drafts get nothing here.
 const verbs: Record<string, (parts: Parts, request: SignedRequest) => Promise<Certificate>> = {
-  '19': ({ deps, issuer }, request) => enroll(deps, issuer, request),
+  '19': ({ deps, issuer, hooks }, request) => enroll(deps, issuer, request, hooks),
   '17': ({ deps, authorities, issuer, hooks }, request) => (
     renew(deps, authorities, issuer, request, hooks).catch(refuseIdentity)
   ),

@@ -28,7 +28,7 @@ export interface NewCertificate {
   sha256: Buffer
   serialNumber: string
   purpose: CertificatePurpose
-  attemptId: AttemptId
+  attemptId: AttemptId | null
   deviceKey: string | null
   enrollmentId: EnrollmentId | null
   subject: string

@@ -26,7 +26,8 @@ export const certificates = pgTable('certificates', {
 
 export const scepChallenges = pgTable('scep_challenges', {
   hash: bytea('hash').primaryKey(),
-  attemptId: text('attempt_id').notNull(),
+  attemptId: text('attempt_id'),
+  enrollmentId: bigint('enrollment_id', { mode: 'number' }),
   deviceKey: text('device_key'),
   expiresAt: instant('expires_at').notNull(),
   usedAt: instant('used_at'),
