@@ -10,6 +10,9 @@
 alter table command_bodies alter column sealed_body set storage external;
 alter table command_results alter column sealed_raw set storage external;
 
+-- Authenticate came with a renewed identity, its TokenUpdate has not: the same Authenticate again (its answer was lost) is no new enrollment.
+alter table enrollments add column renewal_open boolean not null default false;
+
 create index enrollment_attempts_enrollment on enrollment_attempts (enrollment_id) where enrollment_id is not null;
 
 -- ---------------------------------------------------------------- small helpers
@@ -122,6 +125,7 @@ create type speaker as (
   device_id text,
   state text,
   generation integer,
+  renewal_open boolean,       -- it has renewed its identity and owes a TokenUpdate
   is_current boolean,         -- whether this certificate is the one that speaks; a renewed one is not until it is first used
   user_id bigint,
   user_state text,
@@ -160,8 +164,8 @@ begin
     select c.enrollment_id into v_enrollment from certificates c where c.sha256 = p_certificate;
   end if;
   if v_enrollment is not null then
-    select e.id, e.device_id, e.device_key, e.state, e.generation, e.certificate_sha256 is not distinct from p_certificate, coalesce(e.enrolled_at, e.created_at)
-      into s.enrollment_id, s.device_id, v_device_key, s.state, s.generation, s.is_current, s.since
+    select e.id, e.device_id, e.device_key, e.state, e.generation, e.renewal_open, e.certificate_sha256 is not distinct from p_certificate, coalesce(e.enrolled_at, e.created_at)
+      into s.enrollment_id, s.device_id, v_device_key, s.state, s.generation, s.renewal_open, s.is_current, s.since
       from enrollments e where e.id = v_enrollment for update;
   end if;
   select c.attempt_id, c.device_key, c.purpose, c.revoked_at into s.attempt_id, s.bound_device_key, s.purpose, v_revoked
@@ -357,7 +361,7 @@ begin
   else
     update enrollments e set state = p_state, generation = e.generation + 1, topic = p_topic, push_token = null, push_magic = null, token_updated_at = null,
         push_stopped_at = null, push_trouble = null, sealed_unlock_token = null, sealed_bootstrap_token = null, awaiting_configuration = false,
-        enrolled_at = null, token_update_tally = 0, imported_at = null, access_rights = coalesce(v_attempt.access_rights, e.access_rights), link_id = coalesce(v_attempt.link_id, e.link_id)
+        enrolled_at = null, renewal_open = false, token_update_tally = 0, imported_at = null, access_rights = coalesce(v_attempt.access_rights, e.access_rights), link_id = coalesce(v_attempt.link_id, e.link_id)
       where e.id = p_again;
     perform end_channels(p_again, 'unenrolled', 're-enrolled', p_actor, true);
     perform end_commands(p_again, v_device, 'superseded', 're-enrolled');
@@ -404,7 +408,7 @@ begin
     select e.state into v_before from enrollments e where e.id = p_enrollment;
   end if;
   update enrollments e set state = case when e.state = 'identity_issued' then 'enrolled' else e.state end, topic = p_topic, push_token = p_token,
-      push_magic = p_magic, token_updated_at = v_now, push_stopped_at = null, push_trouble = null,
+      push_magic = p_magic, token_updated_at = v_now, renewal_open = false, push_stopped_at = null, push_trouble = null,
       sealed_unlock_token = coalesce(p_sealed_unlock_token, e.sealed_unlock_token), awaiting_configuration = e.awaiting_configuration or p_awaiting,
       token_update_tally = e.token_update_tally + case when e.state = 'pending_approval' then 0 else 1 end,
       enrolled_at = coalesce(e.enrolled_at, case when e.state <> 'pending_approval' then now() end)

@@ -45,9 +45,10 @@ async function oldPhone(): Promise<SimulatedDevice> {
   const profile = readEnrollmentProfile(profileXml)
   const hardware = makeHardware(MODELS[0]!, randomSerialNumber())
   const identity = certify({ issuer: theirs, key: oldKey })
+  const state = freshState(hardware, {})
   const memory = {
-    hardware, state: freshState(hardware, {}), phase: 'enrolled' as const,
-    enrollment: { profileXml, profile, identity, pushToken: await apns.register(TOPIC), users: [], ...freshSecrets(profile, hardware) },
+    hardware, state, phase: 'enrolled' as const,
+    enrollment: { profileXml, profile, identity, pushToken: await apns.register(TOPIC), users: [], ...freshSecrets({ hardware, state }, profile) },
   }
   rememberProfile(memory)
   const phone = new SimulatedDevice(memory, { ca: server.ca, apns })
@@ -159,6 +160,24 @@ describe('a renewal challenge', () => {
     await other.query('rollback')
     await other.end()
     expect((await waiting).certificate.isCa).toBe(false)
+  })
+
+  it('may be announced twice, when the first answer is lost: queue, tokens and history stay', async () => {
+    const phone = await oldPhone()
+    const { udid } = phone.hardware
+    await phone.stop()
+    const { challenge } = (await open(udid)).json<{ challenge: string }>()
+    const renewed = rawDevice(server, udid, await redeem({ challenge }))
+    const { id } = (await server.api('POST', `/devices/${udid}/commands`, { type: 'SecurityInfo' })).json<{ id: string }>()
+    const standing = () => server.db.query('select generation, state, push_magic, sealed_unlock_token from enrollments where device_key = $1', [udid])
+    const before = await standing()
+    for (let time = 0; time < 3; time++) expect((await renewed.authenticate()).status).toBe(200)
+    expect(await standing()).toEqual(before)
+    expect(await server.db.query('select state from commands where id = $1', [id])).toEqual([{ state: 'queued' }])
+    expect((await renewed.tokenUpdate()).status).toBe(200)
+    // From now on Authenticate is what it always is: the device begins again.
+    expect((await renewed.authenticate()).status).toBe(200)
+    expect(await enrollmentsOf(udid)).toEqual([{ generation: 2, state: 'identity_issued' }])
   })
 
   it('works for a device of our own CA too', async () => {

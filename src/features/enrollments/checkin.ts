@@ -78,8 +78,10 @@ function adoptedFrom({ serialNumber, issuer, sha256 }: Certificate): store.Adopt
 }
 
 async function authenticateAgain(work: Work, speaker: Speaker, m: Authenticate): Promise<undefined> {
-  if (await renewIfNew(work, speaker)) return
   const device = boundDevice(speaker)
+  if (await renewIfNew(work, speaker)) return store.openRenewal(work.tx, device.id)
+  // The answer to that was lost, and the device says it again.
+  if (device.renewalOpen) return
   if (device.state === 'pending_approval') return
   if (device.state !== 'enrolled' && device.state !== 'identity_issued') throw new DeviceRefused('not_enrolled')
   await store.begin(work, m, speaker, { state: 'identity_issued', again: device.id })

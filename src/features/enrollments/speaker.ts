@@ -30,6 +30,8 @@ export interface Bound {
   deviceId: DeviceId
   state: EnrollmentState
   generation: number
+  /** It has renewed its identity and owes a TokenUpdate. */
+  renewalOpen: boolean
   /** Whether this certificate is the one that speaks for the enrollment now; a renewed one is not until it is first used. */
   current: boolean
 }
@@ -52,6 +54,7 @@ interface Row {
   device_id: DeviceId
   state: EnrollmentState
   generation: number
+  renewal_open: boolean
   is_current: boolean
   user_id: EnrollmentId | null
   user_state: EnrollmentState
@@ -103,7 +106,7 @@ export async function findSpeaker(tx: Tx, certificateSha256: Buffer, channel: Ch
 
 function boundOf(row: Row): Bound | undefined {
   if (row.enrollment_id === null) return undefined
-  return { id: row.enrollment_id, deviceId: row.device_id, state: row.state, generation: row.generation, current: row.is_current }
+  return { id: row.enrollment_id, deviceId: row.device_id, state: row.state, generation: row.generation, renewalOpen: row.renewal_open, current: row.is_current }
 }
 
 function presentOf(row: Row): Present | undefined {

@@ -134,6 +134,13 @@ export async function adoptCertificate(tx: Tx, id: EnrollmentId, sha256: Buffer)
   await tx.rows(ADOPT, [id, sha256])
 }
 
+const OPEN_RENEWAL = { name: 'enrollment_open_renewal', text: 'update enrollments set renewal_open = true where id = $1' }
+
+/** A renewed identity has said Authenticate; its TokenUpdate is due. */
+export async function openRenewal(tx: Tx, id: EnrollmentId): Promise<undefined> {
+  await tx.rows(OPEN_RENEWAL, [id])
+}
+
 const STATE = { name: 'enrollment_state', text: 'update enrollments set state = $2, enrolled_at = coalesce(enrolled_at, $3) where id = $1' }
 
 /** Moves an enrollment on to another state. */

@@ -50,6 +50,7 @@ export const enrollments = pgTable('enrollments', {
   sealedBootstrapToken: bytea('sealed_bootstrap_token'),
   awaitingConfiguration: boolean('awaiting_configuration').notNull().default(false),
   tokenUpdateTally: integer('token_update_tally').notNull().default(0),
+  renewalOpen: boolean('renewal_open').notNull().default(false),
   importedAt: instant('imported_at'),
   userShortName: text('user_short_name'),
   userLongName: text('user_long_name'),
