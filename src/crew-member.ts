@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import { attend, type Attendance } from './attend.ts'
 import { inWords } from './base/in-words.ts'
 import { ownMetrics, watchProcess } from './base/metrics.ts'
@@ -21,6 +22,8 @@ const talk = talkOver(
 // A terminal and systemd signal every process of the group; the one that looks after us says what to do.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined)
 
+// Something was to be told to a process that is gone.
+cluster.worker?.on('error', () => process.exit(1))
 // While there are orders to come this process stays, whatever else it waits for.
 process.channel?.ref()
 const begun = begin().catch(fail)

@@ -24,7 +24,7 @@ interface Member {
 }
 
 /** The first end may be chance; whoever ends again and again must not eat the machine. */
-const PAUSES_MS = [0, 1_000, 2_000, 5_000, 10_000, 30_000]
+const PAUSES_MS = [0, 1_000, 2_000, 5_000, 10_000]
 /** Who has served for so long begins again at the first pause. */
 const SETTLED_MS = 60_000
 

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Signer } from '../../src/apple/wire/cms-sign.ts'
 import { writeCertificatePem } from '../../src/apple/wire/pem.ts'
@@ -176,6 +177,24 @@ describe('several workers', () => {
     database = await freshDatabase()
   })
   afterEach(() => database.drop())
+
+  it('are told to stop, and still answer who waits for the database; then the server ends with 0', async () => {
+    const { server, client } = await start(database.url)
+    const lock = new pg.Client({ connectionString: database.url })
+    await lock.connect()
+    await lock.query('begin')
+    await lock.query('lock table enrollment_links in exclusive mode')
+    const asked = [1, 2].map((number) => client.api('POST', '/enrollment-links', { name: `patient ${number}` }))
+    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await until(async () => (await database.query(waiting)).length === 2, 'both to wait')
+    server.kill('SIGTERM')
+    await until(() => client.http('GET', '/healthz').then(() => false, () => true), 'the listener to be closed')
+    await lock.query('commit')
+    await lock.end()
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([201, 201])
+    expect(await server.exited).toEqual({ code: 0, signal: null })
+    expect(await database.query(`select 1 from enrollment_links where name like 'patient %'`)).toHaveLength(2)
+  })
 
   it('all follow the TLS files when the server is told to look (SIGHUP)', async () => {
     const root = certificateAuthority()
