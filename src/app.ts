@@ -10,7 +10,7 @@ import { registerAccess } from './features/access/index.ts'
 import { countOpen, registerCommands } from './features/commands/index.ts'
 import { registerEnrollmentAttempts, registerEnrollmentLinks } from './features/enrollment-profiles/index.ts'
 import { registerSimulator } from './demo-api.ts'
-import type { DemoFleet } from './demo-fleet.ts'
+import type { Fleet } from './demo-shown.ts'
 import { registerDevices } from './features/enrollments/index.ts'
 import type { Authorities } from './features/identity/index.ts'
 import { defaultTopic, registerPushCertificates, type Clients } from './features/push/index.ts'
@@ -31,8 +31,8 @@ export interface AppParts extends DeviceDoorParts {
   pushClients: Clients
   health: HealthState
   trustRoots: Buffer[]
-  /** Simulated devices of this process, while the simulator is on. */
-  fleet?: DemoFleet | undefined
+  /** Simulated devices of this server, while the simulator is on. */
+  fleet?: Fleet | undefined
 }
 
 /** Security-guide 12 and 33: how long a stranger may take, and how much a header may hold. */
@@ -69,7 +69,7 @@ export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tl
 }
 
 /** What the admin door offers, one line a room. */
-export function features(fleet?: DemoFleet) {
+export function features(fleet?: Fleet) {
   return [
     registerAccess,
     (app, deps) => registerDevices(app, deps, countOpen),
@@ -77,7 +77,7 @@ export function features(fleet?: DemoFleet) {
     (app, deps) => registerEnrollmentLinks(app, deps, { push: { defaultTopic } }),
     registerEnrollmentAttempts,
     registerPushCertificates,
-    (app, deps) => registerSimulator(app, deps, fleet),
+    (app) => registerSimulator(app, fleet),
   ] satisfies Parameters<typeof adminDoor>[1]
 }
 

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { isIPv4, isIPv6 } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
@@ -37,6 +38,7 @@ export const SETTINGS: readonly Setting[] = [
   { name: 'BRAMLEY_EXTRA_DEVICE_CAS', fallback: '', meaning: 'PEM file of CAs of another server whose device certificates may enroll here too.' },
   { name: 'BRAMLEY_DATABASE_URL', fallback: '', meaning: 'postgres://… ; empty = a PostgreSQL of our own under BRAMLEY_DATA/pg.', secret: true },
   { name: 'BRAMLEY_DATABASE_POOL', fallback: '16', meaning: 'Database connections of this process, 2 to 100.' },
+  { name: 'BRAMLEY_WORKERS', fallback: '1', meaning: 'Worker processes that serve, behind the same addresses; each has database connections and a push rate of its own. `auto`: one for each core, at most 4. `1`: this process serves alone.' },
   { name: 'BRAMLEY_MIGRATE', fallback: 'auto', meaning: '`auto`: bring the schema up to date at the start. `manual`: refuse to start on an older schema; run `bramley migrate up`.' },
   { name: 'BRAMLEY_DATA', fallback: './data', meaning: 'Folder for keys, the embedded database and the simulator.' },
   { name: 'BRAMLEY_SECRET_KEY_FILE', fallback: '', meaning: 'File with the master key; empty = BRAMLEY_DATA/secret.key, made at the first start.' },
@@ -86,6 +88,7 @@ const shape = z.object({
   // Never the URL itself: it holds a password.
   BRAMLEY_DATABASE_URL: z.string().regex(/^($|postgres(ql)?:\/\/)/, 'must begin with postgres://').refine((text) => text === '' || URL.canParse(text), 'is not a URL'),
   BRAMLEY_DATABASE_POOL: z.coerce.number().int().min(2).max(100),
+  BRAMLEY_WORKERS: z.string().regex(/^(auto|[1-9]|[1-5]\d|6[0-4])$/, 'must be auto, or a number from 1 to 64').transform((text) => (text === 'auto' ? workersOfThisMachine() : Number(text))),
   BRAMLEY_MIGRATE: z.enum(['auto', 'manual']),
   BRAMLEY_DATA: z.string().min(1),
   BRAMLEY_SECRET_KEY_FILE: z.string(),
@@ -119,14 +122,30 @@ export function environment(): Record<string, string | undefined> {
  */
 export function readConfig(env: Record<string, string | undefined>, flags: Record<string, string> = {}): Config {
   const complaints = [...unknownNames(Object.keys(env).filter((name) => name.startsWith('BRAMLEY_')))]
-  const file = readFile(flags['BRAMLEY_CONFIG'] ?? env['BRAMLEY_CONFIG'], complaints)
-  const given = { ...withSecrets(file, complaints), ...withSecrets(env, complaints), ...flags }
-  const values = Object.fromEntries(SETTINGS.filter((s) => s.name !== 'BRAMLEY_CONFIG').map((s) => [s.name, given[s.name] ?? s.fallback]))
+  const values = valuesOf(env, flags, complaints)
   const parsed = shape.safeParse(values)
   if (!parsed.success) complaints.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`))
   complaints.push(...plainHttpComplaints(values), ...deviceAuthComplaints(values), ...tlsFilesComplaints(values), ...webhookComplaints(values), ...checkinComplaints(values))
   if (complaints.length > 0 || !parsed.success) throw new ConfigError(complaints.join('\n'))
   return Object.freeze(assemble(parsed.data))
+}
+
+/** Every setting as it is in force, as text: what a worker process reads instead of looking for itself. Holds secrets. */
+export function settingsInForce(env: Record<string, string | undefined>, flags: Record<string, string> = {}): Record<string, string> {
+  return { ...valuesOf(env, flags, []), BRAMLEY_CONFIG: '/dev/null' }
+}
+
+function valuesOf(env: Record<string, string | undefined>, flags: Record<string, string>, complaints: string[]): Record<string, string> {
+  const file = readFile(flags['BRAMLEY_CONFIG'] ?? env['BRAMLEY_CONFIG'], complaints)
+  const given = { ...withSecrets(file, complaints), ...withSecrets(env, complaints), ...flags }
+  return Object.fromEntries(SETTINGS.filter((s) => s.name !== 'BRAMLEY_CONFIG').map((s) => [s.name, given[s.name] ?? s.fallback]))
+}
+
+// PostgreSQL's default of 100 connections has room for 4 times the default pool.
+const MOST_BY_ITSELF = 4
+
+function workersOfThisMachine(): number {
+  return Math.min(availableParallelism(), MOST_BY_ITSELF)
 }
 
 function assemble(v: z.output<typeof shape>): Config {
@@ -149,6 +168,7 @@ function assemble(v: z.output<typeof shape>): Config {
     extraDeviceCas: v.BRAMLEY_EXTRA_DEVICE_CAS,
     databaseUrl: v.BRAMLEY_DATABASE_URL || undefined,
     databasePool: v.BRAMLEY_DATABASE_POOL,
+    workers: v.BRAMLEY_WORKERS,
     migrate: v.BRAMLEY_MIGRATE,
     dataFolder,
     secretKeyFile: v.BRAMLEY_SECRET_KEY_FILE || join(dataFolder, 'secret.key'),

@@ -1,24 +1,10 @@
 import { z } from 'zod'
 import { principalOf, type ApiApp } from './base/api.ts'
-import type { Deps } from './base/deps.ts'
 import { Problem } from './base/problem.ts'
-import { writeBehaviour } from './demo-behaviour.ts'
-import type { DemoDevice } from './demo-device.ts'
-import type { DemoFleet } from './demo-fleet.ts'
-import { createLink, openLinkToken } from './features/enrollment-profiles/index.ts'
+import { shownDevice, type Fleet } from './demo-shown.ts'
 import { BEHAVIOUR_FORMS, parseBehaviour, type Behaviour } from './simulator/index.ts'
 
-const shape = z.object({
-  serial_number: z.string(),
-  model: z.string(),
-  model_name: z.string(),
-  os_version: z.string(),
-  supervised: z.boolean(),
-  behaviour: z.string().describe(`One of ${BEHAVIOUR_FORMS.join(', ')}`),
-  state: z.enum(['enrolling', 'enrolled', 'failed']),
-  reason: z.string().nullable(),
-}).meta({ id: 'SimulatedDevice' })
-const list = z.object({ data: z.array(shape) })
+const list = z.object({ data: z.array(shownDevice) })
 
 const behaviour = z.string().max(40).describe(`One of ${BEHAVIOUR_FORMS.join(', ')}`)
 const plan = z.strictObject({
@@ -31,15 +17,15 @@ const params = z.object({ serial: z.string().min(1).max(32) })
 const tags = ['Simulator']
 
 /** Simulated devices inside the server, while its simulator is on. */
-export function registerSimulator(app: ApiApp, deps: Deps, fleet: DemoFleet | undefined): void {
-  const on = (): DemoFleet => {
+export function registerSimulator(app: ApiApp, fleet: Fleet | undefined): void {
+  const on = (): Fleet => {
     if (!fleet) throw new Problem('simulator_off')
     return fleet
   }
   app.get('/simulator/devices', {
     config: { scope: 'simulator:read' },
     schema: { tags, summary: 'List the simulated devices of this server', response: { 200: list } },
-  }, async () => ({ data: on().list().map(shown) }))
+  }, async () => ({ data: await on().list() }))
 
   app.post('/simulator/devices', {
     config: { scope: 'simulator:write' },
@@ -48,56 +34,27 @@ export function registerSimulator(app: ApiApp, deps: Deps, fleet: DemoFleet | un
     const { count = 0, sample, supervised } = request.body
     const wanted = sample ? { sample, supervised } : { count, supervised }
     const wish = read(request.body.behaviour ?? 'answers')
-    const added = await on().add(wanted, wish, (uses) => linkFor(deps, principalOf(request).id, uses))
-    return reply.code(202).send({ data: added.map(shown) })
+    return reply.code(202).send({ data: await on().add(wanted, wish, principalOf(request).id) })
   })
 
   app.patch('/simulator/devices/:serial', {
     config: { scope: 'simulator:write' },
-    schema: { tags, summary: 'Change how a simulated device behaves', params, body: z.strictObject({ behaviour }), response: { 200: shape } },
-  }, async (request) => shown(await on().behave(request.params.serial, read(request.body.behaviour))))
+    schema: { tags, summary: 'Change how a simulated device behaves', params, body: z.strictObject({ behaviour }), response: { 200: shownDevice } },
+  }, async (request) => on().behave(request.params.serial, read(request.body.behaviour)))
 
   app.delete('/simulator/devices', {
     config: { scope: 'simulator:write' },
     schema: { tags, summary: 'Check all simulated devices out and forget them', response: { 200: list } },
-  }, async () => {
-    await on().removeAll()
-    return { data: on().list().map(shown) }
-  })
+  }, async () => ({ data: await on().remove() }))
 
   app.delete('/simulator/devices/:serial', {
     config: { scope: 'simulator:write' },
     schema: { tags, summary: 'Check one simulated device out and forget it', params, response: { 200: list } },
-  }, async (request) => {
-    await on().remove(request.params.serial)
-    return { data: on().list().map(shown) }
-  })
-}
-
-/** A link of an hour, for just these devices. */
-async function linkFor(deps: Deps, key: string, uses: number): Promise<string> {
-  return deps.work({ kind: 'key', id: key }, async (work) => {
-    const link = await createLink(work, deps, { name: 'Simulator', maxUses: uses, expiresAt: new Date(work.now.getTime() + 3_600_000) })
-    return openLinkToken(deps.vault, link)
-  })
+  }, async (request) => ({ data: await on().remove(request.params.serial) }))
 }
 
 function read(text: string): Behaviour {
   const parsed = parseBehaviour(text)
   if (parsed) return parsed
   throw new Problem('validation_failed', undefined, { errors: [{ pointer: '/behaviour', code: 'invalid_value', detail: `must be one of ${BEHAVIOUR_FORMS.join(', ')}` }] })
-}
-
-function shown({ serialNumber, model, supervised, behaviour: wanted, now }: DemoDevice): z.output<typeof shape> {
-  const device = now.state === 'enrolled' ? now.device : undefined
-  return {
-    serial_number: serialNumber,
-    model: model.productName,
-    model_name: model.modelName,
-    os_version: model.osVersion,
-    supervised: device?.state.supervised ?? supervised,
-    behaviour: writeBehaviour(device?.behaviour ?? wanted),
-    state: now.state,
-    reason: now.state === 'failed' ? now.reason : null,
-  }
 }

@@ -9,6 +9,13 @@ import { deviceFiles } from './demo-files.ts'
 import { openDemoFleet, type DemoFleet } from './demo-fleet.ts'
 import { startApnsStandIn, type ApnsStandIn } from './simulator/apns-stand-in.ts'
 
+/** Where the stand-in is, and the CA (PEM) of its certificate. */
+export interface ApnsHere {
+  host: string
+  port: number
+  ca: string
+}
+
 /** The simulator of this server: the stand-in for Apple's push service. Off, it sends pushes to Apple and nothing else. */
 export interface Simulator {
   on: boolean
@@ -16,7 +23,8 @@ export interface Simulator {
   standIn: string
   /** Push certificates of Apple's that are held. */
   realTopics: number
-  addressOf: ApnsAddress
+  /** The stand-in, for whoever pushes. */
+  here: ApnsHere | undefined
   /** Devices that play inside this process; none while the simulator is off. */
   fleet: DemoFleet | undefined
   stop(): Promise<void>
@@ -35,11 +43,7 @@ export async function startSimulator(deps: Deps, rootPem: string | undefined): P
   const [held] = await deps.db.read.rows<{ real: number; simulated: string | null }>(HELD, [])
   const realTopics = held?.real ?? 0
   const standIn = describeListen(deps.config.simulatorListen)
-  const apple = deps.config.apns
-  if (!wanted(deps, realTopics)) {
-    const addressOf: ApnsAddress = (certificate) => (certificate.simulated ? undefined : trusting(apple))
-    return { on: false, standIn, realTopics, addressOf, fleet: undefined, stop: async () => undefined }
-  }
+  if (!wanted(deps, realTopics)) return { on: false, standIn, realTopics, here: undefined, fleet: undefined, stop: async () => undefined }
   const server = await startApnsStandIn({ ...deps.config.simulatorListen, folder: folderOf(deps) })
   writeFileSync(join(folderOf(deps), 'ca.pem'), server.caPem)
   await keepCertificate(deps, server, held?.simulated ?? `com.apple.mgmt.External.${randomUUID()}`, realTopics === 0)
@@ -52,7 +56,12 @@ export async function startSimulator(deps: Deps, rootPem: string | undefined): P
     await fleet.stop()
     await server.close()
   }
-  return { on: true, standIn, realTopics, addressOf: (certificate) => (certificate.simulated ? here : trusting(apple)), fleet, stop }
+  return { on: true, standIn, realTopics, here, fleet, stop }
+}
+
+/** Pushes go to Apple, those with the simulator's certificate to the stand-in; nowhere when it is off. */
+export function apnsAddresses({ apns }: Deps['config'], here: ApnsHere | undefined): ApnsAddress {
+  return (certificate) => (certificate.simulated ? here : trusting(apns))
 }
 
 function wanted({ config }: Deps, realTopics: number): boolean {

@@ -1,30 +1,21 @@
-import fastify, { type FastifyInstance } from 'fastify'
 import { readFileSync } from 'node:fs'
-import { buildApp, type Door } from './app.ts'
 import { encodePem } from './apple/wire/pem.ts'
-import { startDatabase, type RunningDatabase } from './database.ts'
-import { metricsDoor } from './doors/metrics.ts'
-import type { HealthState } from './doors/health.ts'
-import { openDb } from './base/db.ts'
+import { attend } from './attend.ts'
+import { attendByCrew, settingsOfWorkers, type Settings } from './crew.ts'
+import { startDatabase } from './database.ts'
 import type { Deps } from './base/deps.ts'
 import { describeListen, type ListenAddress } from './base/listen-address.ts'
-import { readSecretKey } from './base/secret-key.ts'
-import { openVault } from './base/vault.ts'
-import { vaultFits } from './base/vault-canary.ts'
-import { workOver } from './base/work.ts'
 import type { Config } from './base/config.ts'
 import { bootstrapKey, makeSetupToken } from './features/access/index.ts'
 import { publishCheckinRoot } from './features/enrollment-profiles/index.ts'
-import { startSightings } from './features/enrollments/index.ts'
 import { loadAuthorities } from './features/identity/index.ts'
-import { openClients } from './features/push/index.ts'
+import { furnish } from './furnish.ts'
 import { openLog } from './log-destination.ts'
 import { withRealPorts } from './ports.ts'
-import { react, reactToAll } from './reactions.ts'
 import { startSimulator } from './demo.ts'
+import { nearFleet } from './demo-shown.ts'
 import { Summary } from './summary.ts'
 import { openTls, type LiveTls } from './tls-files.ts'
-import { startWorkers } from './workers.ts'
 
 /** A server that runs; `close` ends it in order. */
 export interface Running {
@@ -38,8 +29,11 @@ export interface Voice {
   say?: (line: string) => void
 }
 
-/** `bramley serve`: settings, database, secrets, certificates, workers, listeners, in this order; the reverse to close. */
-export async function serve(settings: Config, voice: Voice = {}): Promise<Running> {
+/**
+ * `bramley serve`: settings, database, secrets, certificates, workers, listeners, in this order; the reverse to close.
+ * `texts` are the same settings as text (`settingsInForce`), for worker processes.
+ */
+export async function serve(settings: Config, voice: Voice = {}, texts: Settings = {}): Promise<Running> {
   const config = await withRealPorts(settings)
   const log = voice.log ?? openLog(config)
   const summary = new Summary(config, voice.say)
@@ -51,10 +45,10 @@ export async function serve(settings: Config, voice: Voice = {}): Promise<Runnin
     const database = await startDatabase(config, log)
     closers.push(() => database.stop())
     summary.database(database)
-    const { deps, created } = await furnish(config, log, database)
+    const { deps, created } = await furnish(config, log, database.url)
     closers.push(() => deps.db.close())
     summary.secrets(created)
-    await open(deps, summary, closers)
+    await open(deps, settingsOfWorkers(config, texts, database.url), summary, closers)
     return { config, close }
   } catch (error) {
     await close()
@@ -62,20 +56,10 @@ export async function serve(settings: Config, voice: Voice = {}): Promise<Runnin
   }
 }
 
-async function furnish(config: Config, log: Deps['log'], database: RunningDatabase): Promise<{ deps: Deps; created: boolean }> {
-  const { key, created } = readSecretKey(config.secretKeyFile)
-  const db = openDb(database.url, log, config.databasePool)
-  const deps: Deps = { config, db, log, vault: openVault(key), work: workOver(db, react, reactToAll), clock: () => new Date() }
-  if (await vaultFits(deps)) return { deps, created }
-  await db.close()
-  throw new Error(`${config.secretKeyFile} is not the key that sealed this database: put the right file in its place`)
-}
-
-async function open(deps: Deps, summary: Summary, closers: (() => Promise<void>)[]): Promise<void> {
+async function open(deps: Deps, texts: Settings, summary: Summary, closers: (() => Promise<void>)[]): Promise<void> {
   const { config } = deps
   const authorities = await loadAuthorities(deps)
-  const bootstrapped = config.bootstrapTokenFile === undefined ? false : await bootstrapKey(deps, readFileSync(config.bootstrapTokenFile, 'utf8'))
-  if (config.bootstrapTokenFile !== undefined && !bootstrapped) deps.log.info('BRAMLEY_BOOTSTRAP_TOKEN_FILE is ignored: there is an API key already')
+  await bootstrap(deps)
   const tls = openTls(config, deps.log, deps.clock())
   if (tls) closers.push(async () => tls.stop())
   summary.tls(tls?.current)
@@ -84,51 +68,25 @@ async function open(deps: Deps, summary: Summary, closers: (() => Promise<void>)
   closers.push(() => simulator.stop())
   if (config.doors === 'all') summary.push(simulator)
   await publishCheckinRoot(deps, root)
-  const health: HealthState = { ready: false, draining: false }
-  const sightings = startSightings(deps)
-  closers.push(() => sightings.stop())
-  const pushClients = openClients(deps, simulator.addressOf)
-  const parts = { authorities, sightings, health, trustRoots: root ? [root] : [], fleet: simulator.fleet, pushClients }
-  if (config.doors === 'all') {
-    const workers = startWorkers(deps, pushClients)
-    closers.push(() => workers.stop())
-  }
-  for (const listener of await listen(deps, (doors, secure) => buildApp(deps, parts, doors, secure ? tls : undefined))) {
-    closers.push(() => listener.close())
-  }
+  const fleet = simulator.fleet && nearFleet(deps, simulator.fleet)
+  const ground = { authorities, tls, here: simulator.here, fleet }
+  const attendance = config.workers > 1 ? await attendByCrew(deps, ground, texts, closers) : await attend(deps, ground, closers)
   closers.push(async () => {
-    health.draining = true
+    await attendance.drain()
     await simulator.fleet?.stop()
   })
-  health.ready = true
+  attendance.ready()
+  summary.workers()
   summary.fleet(await simulator.fleet?.resume())
   if (config.doors === 'all') summary.ready(await makeSetupToken(deps))
   else summary.readyForCheckins()
   announce(deps, tls)
 }
 
-type Make = (doors: Door[], secure: boolean) => FastifyInstance
-
-async function listen(deps: Deps, make: Make): Promise<FastifyInstance[]> {
-  const { config } = deps
-  const doors: Door[] = config.doors === 'checkin' ? ['checkin'] : config.adminListen ? ['device'] : ['device', 'admin']
-  const opened: FastifyInstance[] = []
-  const add = async (address: ListenAddress | undefined, app: () => FastifyInstance | Promise<FastifyInstance>) => {
-    if (!address) return
-    const listener = await app()
-    await listener.listen({ host: address.host === '' ? '::' : address.host, port: address.port })
-    opened.push(listener)
-  }
-  try {
-    await add(config.listen, () => make(doors, config.tls !== 'off'))
-    await add(config.httpListen, () => make(doors, false))
-    await add(config.adminListen, () => make(['admin'], config.tls !== 'off'))
-    await add(config.metricsListen, () => fastify().register(metricsDoor(deps)))
-  } catch (error) {
-    await Promise.all(opened.map((listener) => listener.close()))
-    throw error
-  }
-  return opened
+async function bootstrap(deps: Deps): Promise<void> {
+  const file = deps.config.bootstrapTokenFile
+  if (file === undefined || (await bootstrapKey(deps, readFileSync(file, 'utf8')))) return
+  deps.log.info('BRAMLEY_BOOTSTRAP_TOKEN_FILE is ignored: there is an API key already')
 }
 
 /** The one line that tools wait for. */
@@ -139,6 +97,7 @@ function announce({ config, log }: Deps, tls: LiveTls | undefined): void {
   log.info({
     publicUrl: config.publicUrl.origin,
     ...(config.doors === 'checkin' && { checkinUrl: config.checkinUrl?.origin }),
+    workers: config.workers,
     listen: shown(config.listen, scheme),
     httpListen: shown(config.httpListen, 'http'),
     adminListen: shown(config.adminListen, scheme),

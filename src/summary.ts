@@ -39,6 +39,10 @@ export class Summary {
     this.#line('Push', held + playing)
   }
 
+  workers(): void {
+    if (this.#config.workers > 1) this.#line('Workers', `${this.#config.workers} processes`)
+  }
+
   fleet(resumed: number | undefined): void {
     if (resumed === undefined) return
     this.#line('Devices', resumed > 0 ? `${resumed} simulated, as you left them` : 'none; `npx bramley setup --sample` brings six simulated phones')

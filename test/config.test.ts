@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Config } from '../src/base/config.ts'
-import { ConfigError, readConfig, SETTINGS } from '../src/config.ts'
+import { ConfigError, readConfig, SETTINGS, settingsInForce } from '../src/config.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bramley-config-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -63,6 +63,18 @@ describe('where a setting comes from', () => {
     expect(Object.isFrozen(config)).toBe(true)
   })
 
+  it('hands what is in force on as text, which is read as the same settings', () => {
+    const env = { BRAMLEY_CONFIG: fileWith('workers: 3\norganization: from a file\n'), BRAMLEY_DATABASE_URL_FILE: fileWith('postgres://u:p@h/d\n') }
+    const texts = settingsInForce(env, { BRAMLEY_LISTEN: ':1234' })
+    expect(texts).toMatchObject({ BRAMLEY_ORGANIZATION: 'from a file', BRAMLEY_DATABASE_URL: 'postgres://u:p@h/d', BRAMLEY_LISTEN: ':1234', BRAMLEY_TLS: 'self' })
+    expect(readConfig({}, texts)).toEqual(readConfig(env, { BRAMLEY_LISTEN: ':1234' }))
+  })
+
+  it('finds out how many workers this machine can use, and that one is enough', () => {
+    expect(read().workers).toBe(1)
+    expect(read({ BRAMLEY_WORKERS: 'auto' }).workers).toBe(Math.min(availableParallelism(), 4))
+  })
+
   it('reads numbers, booleans in words and an empty file of YAML as they are meant', () => {
     expect(read({ BRAMLEY_CONFIG: fileWith('database_pool: 20\ntls: off\nsimulator: 0\n') }))
       .toMatchObject({ databasePool: 20, tls: 'off', simulator: 'off' })
@@ -107,6 +119,7 @@ describe('what is wrong', () => {
 
   it.each([
     ['BRAMLEY_TLS', ['self', 'off'], ['on', 'SELF', 'acme', '']],
+    ['BRAMLEY_WORKERS', ['1', '2', '64', 'auto'], ['0', '-1', '65', '1.5', 'all', '']],
     ['BRAMLEY_CLIENT_CERT_HEADER', ['Client-Cert', 'X-Amzn-Mtls-Clientcert'], ['', 'X Header', 'X_Client_Cert', 'a:b']],
     ['BRAMLEY_DOORS', ['all'], ['', 'none', 'device']],
     ['BRAMLEY_DEVICE_AUTH', ['signature', 'mtls'], ['', 'none', 'header']],

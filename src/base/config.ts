@@ -24,6 +24,8 @@ export interface Config {
   readonly extraDeviceCas: readonly Certificate[]
   readonly databaseUrl: string | undefined
   readonly databasePool: number
+  /** Processes that serve; with more than one, this one only looks after them. */
+  readonly workers: number
   readonly migrate: 'auto' | 'manual'
   readonly dataFolder: string
   readonly secretKeyFile: string

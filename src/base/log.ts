@@ -4,6 +4,8 @@ export type Log = Logger
 
 /** The names that log lines use; one list, so that searching works. */
 export interface LogFields {
+  /** Which of several worker processes writes. */
+  worker?: number
   requestId?: string
   door?: 'device' | 'admin' | 'page'
   route?: string
@@ -25,6 +27,9 @@ const SECRET_NAMES = [
   'unlockToken', 'UnlockToken', 'BootstrapToken', 'privateKey', 'pin', 'PIN', 'secret', 'Token', 'Password', 'push_token', 'push_magic',
 ]
 
+/** What one write puts into a pipe in one piece, whoever else writes there (PIPE_BUF of Linux): several processes share stdout. */
+export const WHOLE = 4096
+
 /** One JSON object per line on stdout (stderr for `pretty` output of a terminal start is left to the caller). */
 export function createLog(level: string, destination?: pino.DestinationStream): Log {
   return pino(
@@ -36,7 +41,7 @@ export function createLog(level: string, destination?: pino.DestinationStream): 
       serializers: { err: traceOf },
       redact: { paths: SECRET_NAMES.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `*.*["${name}"]`]), censor: '<redacted>' },
     },
-    destination ?? pino.destination({ fd: 1, sync: false }),
+    destination ?? pino.destination({ fd: 1, sync: false, maxWrite: WHOLE }),
   )
 }
 

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics, type MetricObjectWithValues, type MetricValue } from 'prom-client'
 import type { Db } from './db.ts'
 import { VERSION } from './version.ts'
 
@@ -14,6 +14,7 @@ const buildInfo = new Gauge({
   help: 'Always 1; the version is a label.',
   labelNames: ['version'],
   registers,
+  aggregator: 'first',
 })
 buildInfo.set({ version: VERSION }, 1)
 
@@ -127,4 +128,17 @@ export function watchProcess(db: Db): void {
       this.set({ state: 'waiting' }, db.pool.waitingCount)
     },
   })
+}
+
+/** The metrics of one process, as they travel to the one that adds them up. */
+export type OwnMetrics = MetricObjectWithValues<MetricValue<string>>[]
+
+/** The metrics of this process. */
+export function ownMetrics(): Promise<OwnMetrics> {
+  return registry.getMetricsAsJSON()
+}
+
+/** One page for several processes: counters, histograms and connections are sums; Node's figures as prom-client adds them up. */
+export async function sumOfMetrics(parts: OwnMetrics[]): Promise<string> {
+  return AggregatorRegistry.aggregate(parts).metrics()
 }

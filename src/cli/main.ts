@@ -3,6 +3,7 @@ import { inWords } from '../base/in-words.ts'
 import { ConfigError } from '../config.ts'
 import { VERSION } from '../base/version.ts'
 import { configCommand } from './config.ts'
+import { healthcheckCommand } from './healthcheck.ts'
 import { migrateCommand } from './migrate.ts'
 import { plistCommand } from './plist.ts'
 import { serveCommand } from './serve.ts'
@@ -15,7 +16,7 @@ const program = new Command('bramley')
   .showHelpAfterError('(bramley --help shows what there is)')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
 
-for (const command of [serveCommand(), setupCommand(), simulateCommand(), plistCommand(), migrateCommand(), configCommand()]) {
+for (const command of [serveCommand(), setupCommand(), simulateCommand(), plistCommand(), migrateCommand(), configCommand(), healthcheckCommand()]) {
   program.addCommand(withSettingsOf(program, command))
 }
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { environment, readConfig, SETTINGS } from '../config.ts'
+import { environment, readConfig, settingsInForce, SETTINGS } from '../config.ts'
 import { serve } from '../main.ts'
 
 const PATIENCE_MS = 30_000
@@ -9,10 +9,11 @@ export function serveCommand(): Command {
   const command = new Command('serve').description('Run the server.')
   for (const setting of SETTINGS) command.option(`${flagOf(setting.name)} <value>`, setting.meaning)
   return command.action(async (options: Record<string, string>) => {
-    const config = readConfig(environment(), flagsOf(options))
+    const flags = flagsOf(options)
+    const config = readConfig(environment(), flags)
     // Before the start: a signal in the middle of it is for its end, not for leaving things half done.
     const stop = stopSignal()
-    const running = await serve(config)
+    const running = await serve(config, {}, settingsInForce(environment(), flags))
     await stop
     // A second signal, or patience at its end, is final: whatever still runs is safe to kill.
     process.once('SIGINT', () => process.exit(130))

@@ -9,7 +9,7 @@ describe('the command line', () => {
   it('shows with --help what there is, on stdout', async () => {
     const { code, stdout, stderr } = await runBramley(['--help'])
     expect([code, stderr]).toEqual([0, ''])
-    for (const command of ['serve', 'setup', 'simulate', 'plist', 'migrate', 'config']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
+    for (const command of ['serve', 'setup', 'simulate', 'plist', 'migrate', 'config', 'healthcheck']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
   })
 
   it('shows every setting as a flag of serve', async () => {

@@ -1,10 +1,10 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { startApnsStandIn, type ApnsStandIn } from '../../src/simulator/apns-stand-in.ts'
 import { KEY, send, until, uploadPushCertificate, type TestServer } from '../support/bramley.ts'
+import { load, type Loaded } from '../support/load.ts'
 import { furnished, meet } from '../support/meet.ts'
 import { emptyDatabase, freshDatabase, type FreshDatabase } from '../support/pg.ts'
 import { runBramley, startServer, type CommandResult, type ServerProcess } from '../support/process.ts'
@@ -81,35 +81,6 @@ describe('a server on its embedded PostgreSQL', () => {
     expect(server.said.stderr.join('\n')).not.toContain(KEY)
   })
 })
-
-interface Loaded {
-  /** What was asked for by name, and the status of its whole answer; 0 when there was none, -1 when it was cut. */
-  outcomes: Map<string, number>
-  ended: Promise<unknown>
-}
-
-/** Clients that ask one thing after the other, each on a connection that it keeps, until they get none any more. */
-function load(base: string, clients: number, ask: (name: string) => { method: string; path: string; headers: Record<string, string>; body: Buffer | string }): Loaded {
-  const outcomes = new Map<string, number>()
-  const one = (name: string, agent: Agent) => new Promise<number | 'refused'>((resolve) => {
-    const { method, path, headers, body } = ask(name)
-    const outgoing = request(`${base}${path}`, { method, headers, agent }, (response) => {
-      response.resume().on('end', () => resolve(response.statusCode ?? 0)).on('error', () => resolve(-1))
-    })
-    outgoing.on('error', (error) => resolve('code' in error && error.code === 'ECONNREFUSED' ? 'refused' : 0)).end(body)
-  })
-  const run = async (client: number) => {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-    for (let turn = 0; ; turn++) {
-      const name = `client ${client}, turn ${turn}`
-      const outcome = await one(name, agent)
-      if (outcome === 'refused') break
-      outcomes.set(name, outcome)
-    }
-    agent.destroy()
-  }
-  return { outcomes, ended: Promise.all(Array.from({ length: clients }, (_, client) => run(client))) }
-}
 
 describe('a server that is told to stop under load', () => {
   let database: FreshDatabase
