@@ -30,8 +30,7 @@ export async function cancelUndelivered(work: Work, enrollment: EnrollmentId, de
 }
 
 async function forgetWakeOfNothing(work: Work, enrollment: EnrollmentId): Promise<void> {
-  const left = await store.waiting(work, enrollment)
-  if (left.count === 0) await visited(work, enrollment)
+  if (!(await store.isWaiting(work.tx, enrollment))) await visited(work, enrollment)
 }
 
 async function refusal(work: Work, id: string): Promise<Problem> {

@@ -160,17 +160,9 @@ export async function endReplaced(work: Work, enrollment: EnrollmentId, key: str
   return work.tx.rows<Ended>(END_REPLACED, [enrollment, key, ...endValues(work, ending)])
 }
 
-const WAITING = {
-  name: 'commands_waiting',
-  text: `select count(*)::int as count, count(*) filter (where held)::int as held, coalesce(max(not_now_count) filter (where held), 0) as not_now_count,
-      min(not_before) filter (where not_before > $2) as not_before
-    from commands where enrollment_id = $1`,
-}
+const WAITING = { name: 'commands_waiting', text: 'select 1 from commands where enrollment_id = $1 limit 1' }
 
-/** What stays in the queue when a conversation ends. */
-export async function waiting(
-  work: Work, enrollment: EnrollmentId,
-): Promise<{ count: number; held: number; not_now_count: number; not_before: Date | null }> {
-  const [row] = await work.tx.rows<{ count: number; held: number; not_now_count: number; not_before: Date | null }>(WAITING, [enrollment, work.now])
-  return row ?? { count: 0, held: 0, not_now_count: 0, not_before: null }
+/** Whether anything stays in the queue of a channel. */
+export async function isWaiting(tx: Tx, enrollment: EnrollmentId): Promise<boolean> {
+  return (await tx.rows(WAITING, [enrollment])).length > 0
 }

@@ -53,13 +53,6 @@ export async function defaultTopic(tx: Tx): Promise<{ topic: string; simulated: 
   return (await tx.rows<{ topic: string; simulated: boolean }>(DEFAULT, []))[0]
 }
 
-const SIMULATED = { name: 'push_topic_simulated', text: 'select simulated from push_certificates where topic = $1' }
-
-/** Whether a topic belongs to the simulator's stand-in. */
-export async function isSimulatedTopic(tx: Tx, topic: string): Promise<boolean> {
-  return (await tx.rows<{ simulated: boolean }>(SIMULATED, [topic]))[0]?.simulated ?? false
-}
-
 const STOP = {
   name: 'push_certificate_stop',
   text: 'update push_certificates set stopped_reason = $3 where id = $1 and version = $2 and stopped_reason is null returning id',

@@ -4,14 +4,14 @@
  * Apple: https://developer.apple.com/documentation/devicemanagement/sending-mdm-commands-to-a-device
  */
 export { registerPushCertificates } from './api.ts'
-export { CHANGED, defaultTopic, findExpiry, holdsAnyTopic, isKnownTopic, isSimulatedTopic } from './certificates.ts'
+export { CHANGED, defaultTopic, findExpiry, holdsAnyTopic, isKnownTopic } from './certificates.ts'
 export { openClients, type ApnsAddress, type Clients } from './clients.ts'
 export type { PushAnswer } from '../../apple/cloud/apns.ts'
 export { openKeyPair } from './key-pair.ts'
-export { nextPushAt, pushesBetween, type PushFact } from './outcomes.ts'
+export { pushesBetween, type PushFact } from './outcomes.ts'
 export { pushNow } from './push-now.ts'
 export { daysLeft } from './shown.ts'
 export { sendDue } from './sender.ts'
 export { pushCertificates, pushes, pushWakes } from './tables.ts'
 export { storeCertificate } from './upload.ts'
-export { sweepSilent, visited, wake, wakeAt } from './wakes.ts'
+export { sweepSilent, visited, wake } from './wakes.ts'

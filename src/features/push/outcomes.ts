@@ -49,10 +49,3 @@ const BETWEEN = {
 export async function pushesBetween(tx: Tx, enrollment: EnrollmentId, from: Date, to: Date | null): Promise<PushFact[]> {
   return tx.rows<PushFact>(BETWEEN, [enrollment, from, to])
 }
-
-const NEXT = { name: 'push_next', text: 'select due_at from push_wakes where enrollment_id = $1' }
-
-/** When the next push to a channel is due. */
-export async function nextPushAt(tx: Tx, enrollment: EnrollmentId): Promise<Date | null> {
-  return (await tx.rows<{ due_at: Date }>(NEXT, [enrollment]))[0]?.due_at ?? null
-}

@@ -16,17 +16,6 @@ export async function wake(work: Work, enrollments: EnrollmentId[], at = work.no
   await work.tx.rows(NOTIFY, [])
 }
 
-const WAKE_AT = {
-  name: 'wake_at',
-  text: `insert into push_wakes (enrollment_id, due_at) values ($1, $2)
-    on conflict (enrollment_id) do update set due_at = excluded.due_at, ticket = null, leased_until = null`,
-}
-
-/** The device was here and something stays: the next push is due at `at`, not before. */
-export async function wakeAt(work: Work, enrollment: EnrollmentId, at: Date): Promise<void> {
-  await work.tx.rows(WAKE_AT, [enrollment, at])
-}
-
 const VISITED = { name: 'wake_visited', text: 'delete from push_wakes where enrollment_id = $1' }
 
 /** The device was here and nothing stays. Only this removes a wake: a push that Apple accepted may still be lost. */
