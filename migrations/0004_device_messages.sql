@@ -16,41 +16,53 @@ alter table enrollments add column renewal_open boolean not null default false;
 create index enrollment_attempts_enrollment on enrollment_attempts (enrollment_id) where enrollment_id is not null;
 
 -- ---------------------------------------------------------------- small helpers
+-- All in plpgsql: PostgreSQL keeps its plans for the connection, and plans a function in SQL at every call.
 
--- An id like those of src/base/ids.ts: prefix, underscore, ULID. Two of its 80 random bits are not random here.
-create function new_id(p_prefix text) returns text language sql volatile parallel safe as $$
-  select p_prefix || '_' || string_agg(substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', v + 1, 1), '' order by i)
-  from (
-    select i, ((t.ms >> (5 * (9 - i))) & 31)::int as v from (select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms) t, generate_series(0, 9) i
-    union all
-    select 10 + i, get_byte(r.bytes, i) & 31 from (select uuid_send(gen_random_uuid()) as bytes) r, generate_series(0, 15) i
-  ) digits
-$$;
+-- An id like those of src/base/ids.ts: prefix, underscore, ULID. One of its 80 random bits is not random here.
+create function new_id(p_prefix text) returns text language plpgsql volatile as $$
+declare
+  v_digits constant text := '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+  v_ms bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
+  v_random bytea := uuid_send(gen_random_uuid());
+  v_id text := '';
+begin
+  for i in 0..9 loop
+    v_id := v_id || substr(v_digits, ((v_ms >> (45 - 5 * i)) & 31)::int + 1, 1);
+  end loop;
+  for i in 0..15 loop
+    v_id := v_id || substr(v_digits, (get_byte(v_random, i) & 31) + 1, 1);
+  end loop;
+  return p_prefix || '_' || v_id;
+end $$;
 
-create function record_event(p_type text, p_actor text, p_device text, p_data jsonb) returns void language sql volatile as $$
-  insert into events (id, type, at, actor, device_id, data) values (new_id('evt'), p_type, now(), p_actor, p_device, p_data)
-$$;
+create function record_event(p_type text, p_actor text, p_device text, p_data jsonb) returns void language plpgsql volatile as $$
+begin
+  insert into events (id, type, at, actor, device_id, data) values (new_id('evt'), p_type, now(), p_actor, p_device, p_data);
+end $$;
 
 -- Leaves an errand; asked for again while it runs, it runs once more.
-create function leave_errand(p_kind text, p_key text, p_payload jsonb, p_delay_seconds double precision default 0) returns void language sql volatile as $$
+create function leave_errand(p_kind text, p_key text, p_payload jsonb, p_delay_seconds double precision default 0) returns void language plpgsql volatile as $$
+begin
   insert into jobs (kind, key, payload, due_at) values (p_kind, p_key, p_payload, now() + make_interval(secs => p_delay_seconds))
   on conflict (kind, key) do update set payload = excluded.payload, due_at = least(jobs.due_at, excluded.due_at), ticket = null,
-    leased_until = null, attempts = 0
-$$;
+    leased_until = null, attempts = 0;
+end $$;
 
 -- Our wish for a visit; a wish made while its push is in flight is a new one.
-create function wake_device(p_enrollment bigint, p_at timestamptz) returns void language sql volatile as $$
+create function wake_device(p_enrollment bigint, p_at timestamptz) returns void language plpgsql volatile as $$
+begin
   insert into push_wakes (enrollment_id, due_at) values (p_enrollment, p_at)
-  on conflict (enrollment_id) do update set due_at = least(push_wakes.due_at, excluded.due_at), attempt = 0, ticket = null, leased_until = null
-$$;
+  on conflict (enrollment_id) do update set due_at = least(push_wakes.due_at, excluded.due_at), attempt = 0, ticket = null, leased_until = null;
+end $$;
 
 -- Moves an attempt forward; one that is further already stays.
-create function mark_attempt(p_attempt text, p_step text, p_enrollment bigint default null) returns void language sql volatile as $$
-  update enrollment_attempts set step = p_step, enrollment_id = coalesce(p_enrollment, enrollment_id), updated_at = now()
-  where id = p_attempt
-    and array_position(array['profile_delivered', 'identity_issued', 'authenticated', 'pending_approval', 'enrolled', 'rejected'], step)
-      < array_position(array['profile_delivered', 'identity_issued', 'authenticated', 'pending_approval', 'enrolled', 'rejected'], p_step)
-$$;
+create function mark_attempt(p_attempt text, p_step text, p_enrollment bigint default null) returns void language plpgsql volatile as $$
+declare
+  v_order constant text[] := array['profile_delivered', 'identity_issued', 'authenticated', 'pending_approval', 'enrolled', 'rejected'];
+begin
+  update enrollment_attempts a set step = p_step, enrollment_id = coalesce(p_enrollment, a.enrollment_id), updated_at = now()
+  where a.id = p_attempt and array_position(v_order, a.step) < array_position(v_order, p_step);
+end $$;
 
 -- ---------------------------------------------------------------- ends
 
@@ -141,9 +153,10 @@ create type speaker as (
 );
 
 -- Newcomers for one device come one after the other, also while the device has no row yet.
-create function lock_newcomers(p_device_key text) returns void language sql volatile as $$
-  select pg_advisory_xact_lock(1651666284, hashtext(p_device_key))
-$$;
+create function lock_newcomers(p_device_key text) returns void language plpgsql volatile as $$
+begin
+  perform pg_advisory_xact_lock(1651666284, hashtext(p_device_key));
+end $$;
 
 -- Who presents this certificate, under the locks of the rows it speaks for. The binding is the SHA-256 of the certificate, never a name in it.
 create function device_speaker(p_certificate bytea, p_device_key text, p_user_key text, p_topic text default null)
