@@ -55,6 +55,7 @@ async function follow(work: Work, event: Event): Promise<void> {
       return visited(work, event.enrollment)
     case 'command.acknowledged':
       counted.command(event.request_type, 'acknowledged')
+      if (RELEASING.has(event.request_type)) await work.tx.rows(CONFIGURED, [event.command])
       if (isTelling(event.request_type)) await leaveErrand(work.tx, 'learn', event.command, { command: event.command })
       return undefined
     case 'command.failed':
@@ -62,6 +63,14 @@ async function follow(work: Work, event: Event): Promise<void> {
     default:
       return undefined
   }
+}
+
+/** Until one of these is acknowledged, Setup Assistant or the login of a user waits for us (Apple: Device Configured, User Configured). */
+const RELEASING: ReadonlySet<string> = new Set(['DeviceConfigured', 'UserConfigured'])
+
+const CONFIGURED = {
+  name: 'enrollment_configured',
+  text: `update enrollments e set awaiting_configuration = false from command_results r where r.id = $1 and e.id = r.enrollment_id`,
 }
 
 type OfAttempt = Extract<Event, { type: 'device.enrolling' | 'enrollment.held' }>

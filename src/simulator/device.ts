@@ -179,7 +179,10 @@ export class SimulatedDevice extends LiveChannel implements Host {
   }
 
   async #newUser(user: DeviceUser): Promise<UserSession> {
-    const channel = { user, loggedIn: false, profiles: [], pushToken: await this.#freshToken(), pushMagic: freshMagic() }
+    const channel = {
+      user, loggedIn: false, profiles: [], pushToken: await this.#freshToken(), pushMagic: freshMagic(),
+      ...(this.state.awaitUserConfiguration && { awaitingConfiguration: true }),
+    }
     this.memory.enrollment.users.push(channel)
     const session = new UserSession(this, channel, this.o)
     this.#sessions.set(user, session)

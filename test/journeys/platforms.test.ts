@@ -66,10 +66,11 @@ type Row = {
   push_token: Buffer | null
   push_magic: string | null
   sealed_bootstrap_token: Buffer | null
+  awaiting_configuration: boolean
 }
 /** The channels of a device as they are stored, the device's own first. */
 const rows = ({ hardware }: SimulatedDevice) => server.db.query<Row>(
-  'select id, user_key, state, push_token, push_magic, sealed_bootstrap_token from enrollments where device_key = $1 order by user_key', [hardware.udid])
+  'select id, user_key, state, push_token, push_magic, sealed_bootstrap_token, awaiting_configuration from enrollments where device_key = $1 order by user_key', [hardware.udid])
 const states = async (device: SimulatedDevice) => (await rows(device)).map(({ user_key, state }) => [user_key, state])
 const shown = async (device: SimulatedDevice) => (await server.api('GET', `/devices/${device.hardware.serialNumber}`)).json<{ supervised: boolean | null }>()
 const facts = async ({ hardware }: SimulatedDevice) => (
@@ -141,6 +142,21 @@ describe('an iPhone', () => {
   it('leaves', async () => {
     await phone.checkOut()
     expect(await rows(phone)).toMatchObject([{ state: 'unenrolled', push_token: null, push_magic: null }])
+  })
+})
+
+describe('an iPhone in Setup Assistant', () => {
+  it('waits until the server says that it is configured', async () => {
+    const phone = await enroll('iphone', { supervised: true, awaitingConfiguration: true })
+    const waiting = async () => (await rows(phone))[0]?.awaiting_configuration
+    expect(await waiting()).toBe(true)
+    expect((await done(phone, { type: 'SecurityInfo' })).state).toBe('acknowledged')
+    await phone.tokenUpdate()
+    expect(await waiting()).toBe(true)
+    expect((await done(phone, { type: 'DeviceConfigured' })).state).toBe('acknowledged')
+    expect([await waiting(), phone.state.awaitingConfiguration]).toEqual([false, false])
+    await phone.tokenUpdate()
+    expect(await waiting()).toBe(false)
   })
 })
 
@@ -372,6 +388,30 @@ describe('a Shared iPad', () => {
     expect((await rows(pad)).find(({ user_key }) => user_key === kim.shortName))
       .toMatchObject({ state: 'enrolled', push_token: back?.channel.pushToken, push_magic: back?.channel.pushMagic })
     expect((await done(pad, { type: 'ProfileList' }, kim.shortName)).state).toBe('acknowledged')
+  })
+
+  it('makes a new user wait until the server says that they are configured, and nobody else', async () => {
+    const settings = [{ Item: 'SharedDeviceConfiguration', AwaitUserConfiguration: { Enabled: true } }]
+    expect((await done(pad, { type: 'Settings', params: { Settings: settings } })).result?.['Settings']).toMatchObject([{ Status: 'Acknowledged' }])
+    const sam = await pad.logIn(managedAccount('Sam', 'Okafor'))
+    const waiting = async () => (await rows(pad)).filter((row) => row.awaiting_configuration).map(({ user_key }) => user_key)
+    expect(await waiting()).toEqual([sam?.user.user.shortName])
+    expect((await unchanged(() => ask(pad, { type: 'UserConfigured' }))).json()).toMatchObject({ status: 422, requires: 'user_channel' })
+    expect((await done(pad, { type: 'UserConfigured', force: true }, sam?.user.user.shortName)).state).toBe('acknowledged')
+    expect([await waiting(), sam?.user.awaitingConfiguration]).toEqual([[], false])
+    expect((await done(pad, { type: 'UserConfigured', force: true }, sam?.user.user.shortName)).state).toBe('error')
+  })
+
+  it('does not make somebody wait who comes back after the account was taken off', async () => {
+    const alex = managedAccount('Alex', 'Moreau')
+    const row = async () => (await rows(pad)).find(({ user_key }) => user_key === alex.shortName)
+    const session = await pad.logIn(alex)
+    expect(await row()).toMatchObject({ state: 'enrolled', awaiting_configuration: true })
+    await session?.checkOut()
+    const off = [{ Item: 'SharedDeviceConfiguration', AwaitUserConfiguration: { Enabled: false } }]
+    expect((await done(pad, { type: 'Settings', params: { Settings: off } })).state).toBe('acknowledged')
+    await pad.logIn(alex)
+    expect(await row()).toMatchObject({ state: 'enrolled', awaiting_configuration: false })
   })
 
   it('is told to log its user out', async () => {

@@ -172,6 +172,8 @@ const UPSERT_USER = {
     select device_id, 'user', $2, id, device_key, 'identity_issued', generation, $3, $4, $5, $6 from enrollments where id = $1
     on conflict (parent_id, user_key) where channel = 'user' do update set
       state = case when enrollments.state = 'enrolled' then 'enrolled' else 'identity_issued' end,
+      awaiting_configuration = enrollments.awaiting_configuration and enrollments.state = 'enrolled',
+      enrolled_at = case when enrollments.state = 'enrolled' then enrollments.enrolled_at end,
       user_short_name = coalesce(excluded.user_short_name, enrollments.user_short_name),
       user_long_name = coalesce(excluded.user_long_name, enrollments.user_long_name), ended_at = null
     returning id, (select u.state from enrollments u where u.parent_id = $1 and u.user_key = $2 and u.channel = 'user') as before`,
