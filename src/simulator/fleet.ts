@@ -128,7 +128,8 @@ function follow(device: SimulatedDevice, channel: LiveChannel, log: FleetPlace['
 }
 
 function startShifts(device: SimulatedDevice, everyMs: number, log: FleetPlace['log']): NodeJS.Timeout {
-  return setInterval(() => void handOver(device).catch((error: unknown) => log?.({ kind: 'trouble', device, error })), everyMs)
+  const trouble = (error: unknown) => (device.signal.aborted ? undefined : log?.({ kind: 'trouble', device, error }))
+  return setInterval(() => void handOver(device).catch(trouble), everyMs)
 }
 
 async function connectApns(address: ApnsListenerOptions): Promise<ApnsListener> {

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
-  CHECKIN_TYPE, connectApnsListener, enrollDevice, handOver, managedAccount, modelsOfKind, REPORT_TYPE, type ApnsListener, type DeviceKind,
-  type EnrollOptions, type SimulatedDevice,
+  CHECKIN_TYPE, connectApnsListener, enrollDevice, handOver, managedAccount, modelsOfKind, REPORT_TYPE, resumeDevice, saveDevice,
+  type ApnsListener, type DeviceKind, type EnrollOptions, type SavedDevice, type SimulatedDevice,
 } from '../../src/simulator/index.ts'
+import { runSimulation } from '../../src/cli/simulate-run.ts'
 import type { LiveChannel } from '../../src/simulator/live-channel.ts'
 import { authenticateMessage, userAuthenticateMessage } from '../../src/simulator/messages.ts'
 import type { UserSession } from '../../src/simulator/user-session.ts'
@@ -266,6 +267,24 @@ describe('a Mac', () => {
     expect([mac.users, await states(mac)]).toEqual([[user], [['', 'enrolled'], [user.user.user.id, 'enrolled']]])
   })
 
+  it('switched off and on again goes on with its user, also when its push tokens were forgotten', async () => {
+    const saved = JSON.parse(JSON.stringify(saveDevice(mac))) as SavedDevice
+    await mac.stop()
+    const before = await rows(mac)
+    mac = await resumeDevice(saved, { ca: server.ca, apns })
+    expect(await rows(mac)).toEqual(before)
+    await mac.stop()
+    for (const { channel } of [mac, ...mac.users]) await apns.unregister(channel.pushToken)
+    mac = await resumeDevice(saved, { ca: server.ca, apns })
+    devices.push(mac)
+    user = mac.users[0]!
+    const after = await rows(mac)
+    expect(after.map(({ push_token }) => push_token)).toEqual([mac.channel.pushToken, user.channel.pushToken])
+    expect(after.map(({ id, push_magic }) => [id, push_magic])).toEqual(before.map(({ id, push_magic }) => [id, push_magic]))
+    expect(after[0]?.push_token).not.toEqual(before[0]?.push_token)
+    for (const name of [undefined, user.user.user.shortName]) expect((await done(mac, { type: 'ProfileList' }, name)).state).toBe('acknowledged')
+  })
+
   it('that begins again has lost token, users and queues at Authenticate, and gets them anew', async () => {
     await mac.entrustBootstrapToken(TOKEN)
     for (const channel of [mac, user]) await channel.behave('ignores_pushes')
@@ -462,6 +481,37 @@ describe('an Apple TV', () => {
     const idle = Buffer.from(`<plist version="1.0"><dict><key>Status</key><string>Idle</string><key>UDID</key><string>${tv.hardware.udid}</string></dict></plist>`)
     const answer = await unchanged(() => tv.send(idle, REPORT_TYPE))
     expect([answer.status, answer.body.length]).toEqual([400, 0])
+  })
+})
+
+describe('bramley simulate', () => {
+  it('plays several platforms at once, says who answered, and lets a Shared iPad change hands', async () => {
+    const lines: string[] = []
+    const voice = { say: (line: string) => void lines.push(line), warn: (line: string) => void lines.push(line) }
+    const fleet = {
+      url: server.url, link: await server.link(), ca: server.ca, apns: { host: '127.0.0.1', port: server.apns.port, ca: server.apns.caPem },
+      count: 3, kinds: ['mac', 'appletv', 'shared-ipad'] as const, shiftMs: 50,
+    }
+    const run = runSimulation({ fleet, end: { afterCommands: 1 }, warnings: [] }, voice, () => new Promise(() => undefined))
+    const serials = await until(async () => {
+      const found = lines.flatMap((line) => /^✔ (\w+) enrolled \((.*)\)$/.exec(line)?.slice(1, 2) ?? [])
+      return found.length === 3 && found
+    }, 'three devices')
+    expect(lines.map((line) => /\((.*)\)/.exec(line)?.[1]).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual([
+      'Apple TV, tvOS 18.1', expect.stringMatching(/^MacBook Pro, macOS 15\.1; [a-z]+$/),
+      expect.stringMatching(/^Shared iPad \(10th generation\), iPadOS 18\.1; kim\.berger@appleid\.example\.edu, noor/),
+    ])
+    const pad = lines.find((line) => line.includes('Shared'))?.split(' ')[1] ?? ''
+    const post = (serial: string, query = '') => server.api('POST', `/devices/${serial}/commands${query}`, { type: 'ProfileList' })
+    for (const account of ['kim.berger', 'noor.haddad', 'robin.weiss']) {
+      const { id } = (await post(pad, `?user=${account}%40appleid.example.edu`)).json<Command>()
+      expect((await ended(id)).state).toBe('acknowledged')
+      expect(lines).toContain(`→ ${pad} (${account}@appleid.example.edu) ProfileList acknowledged`)
+    }
+    for (const serial of serials) expect((await post(serial)).status).toBe(202)
+    expect(await run).toBe(0)
+    for (const serial of serials) expect(lines).toContain(`→ ${serial} ProfileList acknowledged`)
+    expect(lines.filter((line) => line.startsWith('✖'))).toEqual([])
   })
 })
 
