@@ -129,7 +129,12 @@ function follow(device: SimulatedDevice, channel: LiveChannel, log: FleetPlace['
 
 function startShifts(device: SimulatedDevice, everyMs: number, log: FleetPlace['log']): NodeJS.Timeout {
   const trouble = (error: unknown) => (device.signal.aborted ? undefined : log?.({ kind: 'trouble', device, error }))
-  return setInterval(() => void handOver(device).catch(trouble), everyMs)
+  let changing = false
+  return setInterval(() => {
+    if (changing) return
+    changing = true
+    void handOver(device).catch(trouble).finally(() => void (changing = false))
+  }, everyMs)
 }
 
 async function connectApns(address: ApnsListenerOptions): Promise<ApnsListener> {
