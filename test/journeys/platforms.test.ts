@@ -73,7 +73,7 @@ type Row = {
 const rows = ({ hardware }: SimulatedDevice) => server.db.query<Row>(
   'select id, user_key, state, push_token, push_magic, sealed_bootstrap_token, awaiting_configuration from enrollments where device_key = $1 order by user_key', [hardware.udid])
 const states = async (device: SimulatedDevice) => (await rows(device)).map(({ user_key, state }) => [user_key, state])
-const shown = async (device: SimulatedDevice) => (await server.api('GET', `/devices/${device.hardware.serialNumber}`)).json<{ supervised: boolean | null }>()
+const shown = async (device: SimulatedDevice) => (await server.api('GET', `/devices/${device.hardware.serialNumber}`)).json<Record<string, unknown>>()
 const facts = async ({ hardware }: SimulatedDevice) => (
   await server.db.query<{ facts: Record<string, unknown> }>('select facts from devices where device_key = $1', [hardware.udid]))[0]?.facts
 const uuids = (channel: LiveChannel) => channel.history.map(({ commandUuid }) => commandUuid)
