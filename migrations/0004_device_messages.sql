@@ -280,6 +280,10 @@ begin
         case when p_outcome = 'acknowledged' then 'command.acknowledged' else 'command.failed' end, now(), p_device_key, s.device_id,
         jsonb_build_object('device', s.device_id, 'command', v_id, 'request_type', v.ended_type)
           || case when p_outcome = 'acknowledged' then '{}' else jsonb_build_object('state', p_outcome) end);
+      -- Until one of these is acknowledged, Setup Assistant or the login of a user waits for us (Apple: Device Configured, User Configured).
+      if p_outcome = 'acknowledged' and v.ended_type in ('DeviceConfigured', 'UserConfigured') then
+        update enrollments e set awaiting_configuration = false where e.id = v.enrollment_id;
+      end if;
       v.left_errand := p_outcome = 'acknowledged' and v.ended_type = any(p_telling);
       if v.left_errand then
         perform leave_errand('learn', v_id, jsonb_build_object('command', v_id));
@@ -408,7 +412,9 @@ begin
     select u.id, u.state into v_channel, v_before from enrollments u
       where u.parent_id = p_enrollment and u.user_key = p_user ->> 'key' and u.channel = 'user';
     if found then
+      -- One that has ended begins again: nothing of before.
       update enrollments u set state = 'enrolled', ended_at = null, enrolled_at = case when v_before = 'enrolled' then u.enrolled_at else now() end,
+        awaiting_configuration = u.awaiting_configuration and v_before = 'enrolled',
         user_short_name = coalesce(p_user ->> 'short_name', u.user_short_name), user_long_name = coalesce(p_user ->> 'long_name', u.user_long_name)
         where u.id = v_channel;
     else

@@ -52,6 +52,11 @@ const ITEMS: Record<string, SettingsItem> = {
     if (typeof allowed === 'boolean') state.activationLockAllowedWhileSupervised = allowed
     return isPlistDict(options)
   },
+  SharedDeviceConfiguration(state, { AwaitUserConfiguration: waits }) {
+    const enabled = isPlistDict(waits) ? waits['Enabled'] : undefined
+    if (typeof enabled === 'boolean') state.awaitUserConfiguration = enabled
+    return waits === undefined || typeof enabled === 'boolean'
+  },
   ApplicationConfiguration(state, { Identifier: identifier, Configuration: configuration }) {
     const app = state.apps.find((candidate) => candidate.identifier === identifier && candidate.managed)
     if (app) app.hasConfiguration = configuration !== undefined

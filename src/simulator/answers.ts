@@ -4,6 +4,7 @@ import { acknowledged, badFormat, failed, stringOf, type Answer, type AnswerFunc
 import {
   installApplication, installedApplicationList, managedApplicationList, removeApplication,
 } from './answer-apps.ts'
+import { deviceConfigured, userConfigured } from './answer-configured.ts'
 import { deviceInformation } from './answer-device-information.ts'
 import { deviceLocation, disableLostMode, enableLostMode, playLostModeSound } from './answer-lost-mode.ts'
 import { certificateList, installProfile, profileList, removeProfile } from './answer-profiles.ts'
@@ -31,6 +32,7 @@ export const SKILLS: Readonly<Record<string, AnswerFunction>> = {
   ClearPasscode: clearPasscode,
   ClearRestrictionsPassword: nothingToTell,
   DeleteUser: deleteUser,
+  DeviceConfigured: deviceConfigured,
   DeviceInformation: deviceInformation,
   DeviceLocation: deviceLocation,
   DeviceLock: deviceLock,
@@ -54,6 +56,7 @@ export const SKILLS: Readonly<Record<string, AnswerFunction>> = {
   Settings: settings,
   ShutDownDevice: shutDownDevice,
   StopMirroring: nothingToTell,
+  UserConfigured: userConfigured,
   UserList: userList,
 }
 

@@ -46,7 +46,7 @@ function factsOf(phone: DeviceMemory, user: UserChannel | undefined): DeviceFact
     accessRights: rightsOf(phone),
     channel: user ? 'user' : 'device',
     userEnrollment: false,
-    automatedEnrollment: shared,
+    automatedEnrollment: shared || state.awaitingConfiguration !== undefined,
     sharedIpad: shared,
   }
 }

@@ -19,7 +19,7 @@ export async function checkIn(memory: DeviceMemory, link: DeviceLink): Promise<v
 
 /** Says how to be woken. Throws EnrollmentRefused. */
 export async function updateToken(memory: DeviceMemory, link: DeviceLink, o: { unlockToken: boolean }): Promise<void> {
-  await accepted(link, 'token_update', tokenUpdateMessage(memory.hardware.udid, memory.enrollment, o))
+  await accepted(link, 'token_update', tokenUpdateMessage(memory, o))
 }
 
 /** Says goodbye once, if the profile asks for it; nobody waits for the answer. */

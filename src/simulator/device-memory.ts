@@ -44,6 +44,8 @@ export const SHARED_IPAD_USER = 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF'
 export interface UserChannel extends Channel {
   user: DeviceUser
   loggedIn: boolean
+  /** The login waits for UserConfigured. */
+  awaitingConfiguration?: boolean
   /** In the user's scope only. */
   profiles: InstalledProfile[]
 }

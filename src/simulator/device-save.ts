@@ -34,6 +34,7 @@ interface SavedChannel {
 interface SavedUser extends SavedChannel {
   user: DeviceUser
   loggedIn: boolean
+  awaitingConfiguration?: boolean
   profiles: InstalledProfile[]
 }
 
@@ -95,12 +96,16 @@ function saveEnrollment(enrollment: Enrollment): SavedDevice['enrollment'] {
   }
 }
 
-function saveUser({ user, loggedIn, profiles, ...channel }: UserChannel): SavedUser {
-  return { user, loggedIn, profiles, ...saveChannel(channel) }
+function saveUser(channel: UserChannel): SavedUser {
+  return { ...aboutUser(channel), ...saveChannel(channel) }
 }
 
-function loadUser({ user, loggedIn, profiles, ...channel }: SavedUser): UserChannel {
-  return { ...structuredClone({ user, loggedIn, profiles }), ...loadChannel(channel) }
+function loadUser(saved: SavedUser): UserChannel {
+  return { ...structuredClone(aboutUser(saved)), ...loadChannel(saved) }
+}
+
+function aboutUser({ user, loggedIn, awaitingConfiguration, profiles }: UserChannel | SavedUser) {
+  return { user, loggedIn, profiles, ...(awaitingConfiguration !== undefined && { awaitingConfiguration }) }
 }
 
 function saveChannel({ pushToken, pushMagic, pendingReport: pending }: Channel): SavedChannel {

@@ -18,6 +18,10 @@ export interface DeviceState {
   supervised: boolean
   /** An iPad that several people use, one after the other, each under a Managed Apple Account. */
   sharedIpad?: boolean
+  /** Came by Automated Device Enrollment: true while Setup Assistant waits for DeviceConfigured, false when it did. */
+  awaitingConfiguration?: boolean
+  /** On a Shared iPad: whoever is new waits for UserConfigured. */
+  awaitUserConfiguration?: boolean
   passcodePresent: boolean
   /** The lock screen says this since the last DeviceLock. */
   lockScreen?: { message?: string; phoneNumber?: string }
@@ -48,6 +52,7 @@ export interface StateChoices {
   deviceName?: string | undefined
   supervised?: boolean | undefined
   sharedIpad?: boolean | undefined
+  awaitingConfiguration?: boolean | undefined
   passcodePresent?: boolean | undefined
 }
 
@@ -60,6 +65,7 @@ export function freshState({ model, serialNumber }: Hardware, choices: StateChoi
     deviceName: choices.deviceName ?? model.modelName,
     supervised: choices.supervised ?? (shared || model.platform === 'mac'),
     ...(shared && { sharedIpad: true }),
+    ...(choices.awaitingConfiguration !== undefined && { awaitingConfiguration: choices.awaitingConfiguration }),
     passcodePresent: choices.passcodePresent ?? (!shared && model.platform !== 'appletv'),
     batteryLevel: Math.round((0.3 + wear * 0.69) * 100) / 100,
     availableCapacityGb: Math.round(model.capacityGb * (0.35 + wear * 0.5) * 100) / 100,

@@ -6,6 +6,7 @@ import { openLink, signatureOf, type DeviceLink } from './device-link.ts'
 import { forgetManagement, wipedState, type DeviceMemory, type DeviceUser, type Phase } from './device-memory.ts'
 import { entrustsBootstrapToken, hasUserChannels } from './enrollment-terms.ts'
 import { LiveChannel, type DeviceOptions } from './live-channel.ts'
+import { createTurns } from './turns.ts'
 import { askBack, entrust, mayManage } from './user-check-in.ts'
 import { UserSession, type Host } from './user-session.ts'
 
@@ -19,6 +20,8 @@ export class SimulatedDevice extends LiveChannel implements Host {
   readonly link: DeviceLink
   readonly #stopping = new AbortController()
   readonly #sessions = new Map<DeviceUser, UserSession>()
+  /** One person after the other. */
+  readonly #logins = createTurns()
 
   constructor(memory: DeviceMemory, o: DeviceOptions) {
     super(o)
@@ -112,18 +115,12 @@ export class SimulatedDevice extends LiveChannel implements Host {
    * A person logs in. On a Shared iPad whoever was there is logged out; about a network user a Mac asks first. Gives the
    * user's session, undefined when the server does not manage this user or no user at all. Throws EnrollmentRefused.
    */
-  async logIn(user: DeviceUser): Promise<UserSession | undefined> {
-    if (!hasUserChannels(this.memory)) return undefined
-    if (this.state.sharedIpad) await this.logOutEverybody()
-    if (user.network && !(await mayManage(this.memory, this.link, user))) return undefined
-    const session = this.users.find((known) => known.user.user.shortName === user.shortName) ?? (await this.#newUser(user))
-    if (await session.logIn()) return session
-    await session.forget()
-    return undefined
+  logIn(user: DeviceUser): Promise<UserSession | undefined> {
+    return this.#logins.take(() => this.#letIn(user))
   }
 
-  async logOutEverybody(): Promise<void> {
-    for (const session of this.users) if (session.user.loggedIn) await session.logOut()
+  logOutEverybody(): Promise<void> {
+    return this.#logins.take(() => this.#clear())
   }
 
   /** Entrusts the server with a bootstrap token, its own or this one. Throws EnrollmentRefused. */
@@ -157,6 +154,7 @@ export class SimulatedDevice extends LiveChannel implements Host {
   async stop(): Promise<void> {
     this.#stopping.abort()
     this.link.close()
+    await this.#logins.settled()
     for (const channel of [this, ...this.users]) {
       await channel.settled()
       await channel.hush()
@@ -178,8 +176,25 @@ export class SimulatedDevice extends LiveChannel implements Host {
     await this.o.apns?.unregister(this.memory.enrollment.pushToken)
   }
 
+  async #letIn(user: DeviceUser): Promise<UserSession | undefined> {
+    if (!hasUserChannels(this.memory)) return undefined
+    if (this.state.sharedIpad) await this.#clear()
+    if (user.network && !(await mayManage(this.memory, this.link, user))) return undefined
+    const session = this.users.find((known) => known.user.user.shortName === user.shortName) ?? (await this.#newUser(user))
+    if (await session.logIn()) return session
+    await session.forget()
+    return undefined
+  }
+
+  async #clear(): Promise<void> {
+    for (const session of this.users) if (session.user.loggedIn) await session.logOut()
+  }
+
   async #newUser(user: DeviceUser): Promise<UserSession> {
-    const channel = { user, loggedIn: false, profiles: [], pushToken: await this.#freshToken(), pushMagic: freshMagic() }
+    const channel = {
+      user, loggedIn: false, profiles: [], pushToken: await this.#freshToken(), pushMagic: freshMagic(),
+      ...(this.state.awaitUserConfiguration && { awaitingConfiguration: true }),
+    }
     this.memory.enrollment.users.push(channel)
     const session = new UserSession(this, channel, this.o)
     this.#sessions.set(user, session)

@@ -1,13 +1,14 @@
 import type { KeyObject } from 'node:crypto'
 import { connectApnsListener, type ApnsListener, type ApnsListenerOptions } from './apns-listener.ts'
 import type { Behaviour } from './behaviour.ts'
+import { choicesFor } from './deal.ts'
 import type { DeviceOptions, SimulatedDevice } from './device.ts'
 import { resumeDevice, saveDevice, type SavedDevice } from './device-save.ts'
 import { enrollDevice } from './enroll.ts'
 import { EnrollmentRefused } from './enrollment-refused.ts'
-import { modelsOfKind, type DeviceKind } from './kinds.ts'
+import type { DeviceKind } from './kinds.ts'
 import type { LiveChannel } from './live-channel.ts'
-import { modelsOf, type DeviceModel } from './models.ts'
+import type { DeviceModel } from './models.ts'
 import type { Patience } from './patience.ts'
 import { handOver } from './people.ts'
 
@@ -127,7 +128,13 @@ function follow(device: SimulatedDevice, channel: LiveChannel, log: FleetPlace['
 }
 
 function startShifts(device: SimulatedDevice, everyMs: number, log: FleetPlace['log']): NodeJS.Timeout {
-  return setInterval(() => void handOver(device).catch((error: unknown) => log?.({ kind: 'trouble', device, error })), everyMs)
+  const trouble = (error: unknown) => (device.signal.aborted ? undefined : log?.({ kind: 'trouble', device, error }))
+  let changing = false
+  return setInterval(() => {
+    if (changing) return
+    changing = true
+    void handOver(device).catch(trouble).finally(() => void (changing = false))
+  }, everyMs)
 }
 
 async function connectApns(address: ApnsListenerOptions): Promise<ApnsListener> {
@@ -138,28 +145,6 @@ async function connectApns(address: ApnsListenerOptions): Promise<ApnsListener> 
     const place = `${address.host}:${address.port}`
     throw new Error(`there is no stand-in for Apple's push service at ${place} (${why})`, { cause })
   }
-}
-
-/** What is said of the device at this place in the fleet. */
-export function choicesFor(o: Omit<FleetOptions, 'url' | 'link'>, index: number) {
-  const { kinds } = o
-  const kind = kinds?.[index % kinds.length]
-  const models = o.models ?? (kind ? modelsOfKind(kind) : modelsOf('iphone'))
-  // How many of its kind were dealt before this one.
-  const place = kinds ? kindsBefore(kinds, index) : index
-  return {
-    model: models[place % models.length],
-    sharedIpad: kind === 'shared-ipad' ? true : undefined,
-    serialNumber: o.serials?.[index],
-    deviceName: o.names?.[index],
-    key: o.keys?.[index],
-    supervised: typeof o.supervised === 'function' ? o.supervised(index) : o.supervised,
-  }
-}
-
-function kindsBefore(kinds: readonly DeviceKind[], index: number): number {
-  const kind = kinds[index % kinds.length]
-  return Array.from({ length: index }, (_, before) => kinds[before % kinds.length]).filter((other) => other === kind).length
 }
 
 function isLinkRefused(error: unknown): boolean {

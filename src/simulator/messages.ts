@@ -1,6 +1,6 @@
 import { encodePlist, type EncodableDict } from '../apple/wire/plist-writer.ts'
 import type { Answer } from './answer.ts'
-import { SHARED_IPAD_USER, type DeviceMemory, type DeviceUser, type Enrollment, type UserChannel } from './device-memory.ts'
+import { SHARED_IPAD_USER, type DeviceMemory, type DeviceUser, type UserChannel } from './device-memory.ts'
 
 /** Content types as devices write them (Apple: Check-in; Commands and queries). */
 export const CHECKIN_TYPE = 'application/x-apple-aspen-mdm-checkin'
@@ -34,13 +34,14 @@ export function authenticateMessage({ hardware, state, enrollment: { profile } }
 }
 
 /** How to wake the device; the UnlockToken goes along only when asked for, as it does after an Authenticate. */
-export function tokenUpdateMessage(udid: string, enrollment: Enrollment, o: { unlockToken: boolean }): Buffer {
+export function tokenUpdateMessage({ hardware, state, enrollment }: DeviceMemory, o: { unlockToken: boolean }): Buffer {
   return encodePlist({
+    AwaitingConfiguration: state.awaitingConfiguration,
     MessageType: 'TokenUpdate',
     PushMagic: enrollment.pushMagic,
     Token: enrollment.pushToken,
     Topic: enrollment.profile.topic,
-    UDID: udid,
+    UDID: hardware.udid,
     UnlockToken: o.unlockToken ? enrollment.unlockToken : undefined,
   })
 }
@@ -48,6 +49,7 @@ export function tokenUpdateMessage(udid: string, enrollment: Enrollment, o: { un
 /** How to wake one user of the device. A Mac says whether that user sits before it. */
 export function userTokenUpdateMessage(memory: DeviceMemory, channel: UserChannel): Buffer {
   return encodePlist({
+    AwaitingConfiguration: channel.awaitingConfiguration,
     MessageType: 'TokenUpdate',
     NotOnConsole: isOnMac(channel.user) ? !channel.loggedIn : undefined,
     PushMagic: channel.pushMagic,

@@ -12,7 +12,7 @@ export const DEVICE_QUERIES: Readonly<Record<string, Query>> = {
     ActivationLockAllowedWhileSupervised: state.activationLockAllowedWhileSupervised,
     BootstrapTokenAllowed: hardware.model.platform === 'mac' ? enrollment.bootstrapToken !== undefined : undefined,
   }),
-  AwaitingConfiguration: () => false,
+  AwaitingConfiguration: ({ state }, user) => (user ?? state).awaitingConfiguration === true,
   iTunesStoreAccountIsActive: ({ state }) => !state.sharedIpad,
   PushToken: ({ enrollment }, user) => (user ?? enrollment).pushToken,
 

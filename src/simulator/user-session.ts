@@ -25,7 +25,8 @@ export class UserSession extends LiveChannel {
   readonly #host: Host
 
   constructor(host: Host, user: UserChannel, o: DeviceOptions) {
-    super({ ...o, behaviour: 'answers' })
+    // Whether the device can be reached is the device's; in everything else a new user behaves as it does.
+    super({ ...o, behaviour: o.behaviour === 'offline' ? 'answers' : o.behaviour })
     this.#host = host
     this.memory = host.memory
     this.link = host.link

@@ -186,6 +186,29 @@ describe('the user channel', () => {
     expect(data.map(({ user, state }) => [user, state])).toEqual([[GRACE, 'acknowledged'], [null, 'delivered']])
   })
 
+  it('of a personal Mac is told apart by its EnrollmentUserID, in the queue and in every message', async () => {
+    const user = '6E5D4C3B-2A19-4887-9665-543210FEDCBA'
+    const say = async (message: EncodableDict) => (await personal.put(encodePlist({ EnrollmentID: PERSONAL, ...message }), REPORT)).body.toString()
+    const [forDevice, forUser] = [await queued(PERSONAL, 'CertificateList', undefined), await queued(PERSONAL, 'ProfileList', user)]
+    expect(await say({ Status: 'Idle', EnrollmentUserID: user })).toContain(forUser)
+    expect(await say({ Status: 'Idle' })).toContain(forDevice)
+    // Each reports on the other's: nothing is attached, and each is offered its own again.
+    expect(await say({ Status: 'Acknowledged', CommandUUID: forDevice, EnrollmentUserID: user })).toContain(forUser)
+    expect(await say({ Status: 'Acknowledged', CommandUUID: forUser })).toContain(forDevice)
+    expect(await say({ Status: 'NotNow', CommandUUID: forUser, EnrollmentUserID: user })).toBe('')
+    expect(await say({ Status: 'Acknowledged', CommandUUID: forDevice })).toBe('')
+    const { data } = (await server.api('GET', `/devices/${PERSONAL}/commands`)).json<{ data: { user: string | null; state: string }[] }>()
+    expect(data.map(({ user: whose, state }) => [whose, state])).toEqual([[user, 'not_now'], [null, 'acknowledged']])
+    for (const keys of [{ EnrollmentID: PERSONAL, UserID: user }, { UDID: MAC, EnrollmentUserID: user }, { UDID: MAC, EnrollmentID: PERSONAL }]) {
+      const speaker = 'UDID' in keys ? mac : personal
+      const answer = await unchanged(() => speaker.put(encodePlist({ ...keys, Status: 'Idle' }), REPORT))
+      expect([keys, answer.status, answer.body.length]).toEqual([keys, 400, 0])
+    }
+    const checkOut = encodePlist({ MessageType: 'CheckOut', Topic: TOPIC, EnrollmentID: PERSONAL, EnrollmentUserID: user })
+    expect((await personal.put(checkOut, CHECKIN)).status).toBe(200)
+    expect([await row(PERSONAL, user), await row(PERSONAL)]).toMatchObject([{ state: 'unenrolled', push_token: null }, { state: 'enrolled' }])
+  })
+
   it('is woken by its own token and magic', async () => {
     const token = server.apns.register(TOPIC)
     const user = { UserID: 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF', UserShortName: 'linus@appleid.example.edu' }

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
-  CHECKIN_TYPE, connectApnsListener, enrollDevice, handOver, managedAccount, modelsOfKind, REPORT_TYPE, type ApnsListener, type DeviceKind,
-  type EnrollOptions, type SimulatedDevice,
+  CHECKIN_TYPE, connectApnsListener, enrollDevice, handOver, managedAccount, modelsOfKind, REPORT_TYPE, resumeDevice, saveDevice,
+  type ApnsListener, type DeviceKind, type EnrollOptions, type SavedDevice, type SimulatedDevice,
 } from '../../src/simulator/index.ts'
+import { runSimulation } from '../../src/cli/simulate-run.ts'
 import type { LiveChannel } from '../../src/simulator/live-channel.ts'
 import { authenticateMessage, userAuthenticateMessage } from '../../src/simulator/messages.ts'
 import type { UserSession } from '../../src/simulator/user-session.ts'
@@ -66,12 +67,13 @@ type Row = {
   push_token: Buffer | null
   push_magic: string | null
   sealed_bootstrap_token: Buffer | null
+  awaiting_configuration: boolean
 }
 /** The channels of a device as they are stored, the device's own first. */
 const rows = ({ hardware }: SimulatedDevice) => server.db.query<Row>(
-  'select id, user_key, state, push_token, push_magic, sealed_bootstrap_token from enrollments where device_key = $1 order by user_key', [hardware.udid])
+  'select id, user_key, state, push_token, push_magic, sealed_bootstrap_token, awaiting_configuration from enrollments where device_key = $1 order by user_key', [hardware.udid])
 const states = async (device: SimulatedDevice) => (await rows(device)).map(({ user_key, state }) => [user_key, state])
-const shown = async (device: SimulatedDevice) => (await server.api('GET', `/devices/${device.hardware.serialNumber}`)).json<{ supervised: boolean | null }>()
+const shown = async (device: SimulatedDevice) => (await server.api('GET', `/devices/${device.hardware.serialNumber}`)).json<Record<string, unknown>>()
 const facts = async ({ hardware }: SimulatedDevice) => (
   await server.db.query<{ facts: Record<string, unknown> }>('select facts from devices where device_key = $1', [hardware.udid]))[0]?.facts
 const uuids = (channel: LiveChannel) => channel.history.map(({ commandUuid }) => commandUuid)
@@ -97,10 +99,15 @@ async function expectSeparateQueues(device: SimulatedDevice, session: UserSessio
   expect((await session.report(ofDevice.command_uuid, 'Acknowledged'))?.commandUuid).toBe(ofUser.command_uuid)
   expect((await device.report(ofUser.command_uuid, 'Acknowledged'))?.commandUuid).toBe(ofDevice.command_uuid)
   expect([(await read(ofDevice.id)).state, (await read(ofUser.id)).state]).toEqual(['delivered', 'delivered'])
-  for (const channel of [device, session]) await channel.behave('answers')
-  expect(await session.poll()).toMatchObject([{ commandUuid: ofUser.command_uuid, status: 'Acknowledged' }])
-  expect((await read(ofDevice.id)).state).toBe('delivered')
-  expect(await device.poll()).toMatchObject([{ commandUuid: ofDevice.command_uuid, status: 'Acknowledged' }])
+  // A push that is still on its way may come first; then this poll finds nothing left.
+  await session.behave('answers')
+  await session.poll()
+  expect([(await read(ofUser.id)).state, (await read(ofDevice.id)).state]).toEqual(['acknowledged', 'delivered'])
+  await device.behave('answers')
+  await device.poll()
+  for (const [channel, { command_uuid }] of [[session, ofUser], [device, ofDevice]] as const) {
+    expect(channel.history.filter(({ commandUuid }) => commandUuid === command_uuid)).toMatchObject([{ status: 'Acknowledged' }])
+  }
   const stored = await server.db.query('select id, enrollment_id, state from command_results where id = any($1)', [[ofDevice.id, ofUser.id]])
   const [own, ...users] = await rows(device)
   expect(stored).toEqual(expect.arrayContaining([
@@ -141,6 +148,21 @@ describe('an iPhone', () => {
   it('leaves', async () => {
     await phone.checkOut()
     expect(await rows(phone)).toMatchObject([{ state: 'unenrolled', push_token: null, push_magic: null }])
+  })
+})
+
+describe('an iPhone in Setup Assistant', () => {
+  it('waits until the server says that it is configured', async () => {
+    const phone = await enroll('iphone', { supervised: true, awaitingConfiguration: true })
+    const waiting = async () => (await rows(phone))[0]?.awaiting_configuration
+    expect(await waiting()).toBe(true)
+    expect((await done(phone, { type: 'SecurityInfo' })).state).toBe('acknowledged')
+    await phone.tokenUpdate()
+    expect(await waiting()).toBe(true)
+    expect((await done(phone, { type: 'DeviceConfigured' })).state).toBe('acknowledged')
+    expect([await waiting(), phone.state.awaitingConfiguration]).toEqual([false, false])
+    await phone.tokenUpdate()
+    expect(await waiting()).toBe(false)
   })
 })
 
@@ -248,6 +270,24 @@ describe('a Mac', () => {
     expect([answer.status, answer.body.length]).toEqual([410, 0])
     expect(await mac.logIn(net)).toBeUndefined()
     expect([mac.users, await states(mac)]).toEqual([[user], [['', 'enrolled'], [user.user.user.id, 'enrolled']]])
+  })
+
+  it('switched off and on again goes on with its user, also when its push tokens were forgotten', async () => {
+    const saved = JSON.parse(JSON.stringify(saveDevice(mac))) as SavedDevice
+    await mac.stop()
+    const before = await rows(mac)
+    mac = await resumeDevice(saved, { ca: server.ca, apns })
+    expect(await rows(mac)).toEqual(before)
+    await mac.stop()
+    for (const { channel } of [mac, ...mac.users]) await apns.unregister(channel.pushToken)
+    mac = await resumeDevice(saved, { ca: server.ca, apns })
+    devices.push(mac)
+    user = mac.users[0]!
+    const after = await rows(mac)
+    expect(after.map(({ push_token }) => push_token)).toEqual([mac.channel.pushToken, user.channel.pushToken])
+    expect(after.map(({ id, push_magic }) => [id, push_magic])).toEqual(before.map(({ id, push_magic }) => [id, push_magic]))
+    expect(after[0]?.push_token).not.toEqual(before[0]?.push_token)
+    for (const name of [undefined, user.user.user.shortName]) expect((await done(mac, { type: 'ProfileList' }, name)).state).toBe('acknowledged')
   })
 
   it('that begins again has lost token, users and queues at Authenticate, and gets them anew', async () => {
@@ -374,6 +414,30 @@ describe('a Shared iPad', () => {
     expect((await done(pad, { type: 'ProfileList' }, kim.shortName)).state).toBe('acknowledged')
   })
 
+  it('makes a new user wait until the server says that they are configured, and nobody else', async () => {
+    const settings = [{ Item: 'SharedDeviceConfiguration', AwaitUserConfiguration: { Enabled: true } }]
+    expect((await done(pad, { type: 'Settings', params: { Settings: settings } })).result?.['Settings']).toMatchObject([{ Status: 'Acknowledged' }])
+    const sam = await pad.logIn(managedAccount('Sam', 'Okafor'))
+    const waiting = async () => (await rows(pad)).filter((row) => row.awaiting_configuration).map(({ user_key }) => user_key)
+    expect(await waiting()).toEqual([sam?.user.user.shortName])
+    expect((await unchanged(() => ask(pad, { type: 'UserConfigured' }))).json()).toMatchObject({ status: 422, requires: 'user_channel' })
+    expect((await done(pad, { type: 'UserConfigured', force: true }, sam?.user.user.shortName)).state).toBe('acknowledged')
+    expect([await waiting(), sam?.user.awaitingConfiguration]).toEqual([[], false])
+    expect((await done(pad, { type: 'UserConfigured', force: true }, sam?.user.user.shortName)).state).toBe('error')
+  })
+
+  it('does not make somebody wait who comes back after the account was taken off', async () => {
+    const alex = managedAccount('Alex', 'Moreau')
+    const row = async () => (await rows(pad)).find(({ user_key }) => user_key === alex.shortName)
+    const session = await pad.logIn(alex)
+    expect(await row()).toMatchObject({ state: 'enrolled', awaiting_configuration: true })
+    await session?.checkOut()
+    const off = [{ Item: 'SharedDeviceConfiguration', AwaitUserConfiguration: { Enabled: false } }]
+    expect((await done(pad, { type: 'Settings', params: { Settings: off } })).state).toBe('acknowledged')
+    await pad.logIn(alex)
+    expect(await row()).toMatchObject({ state: 'enrolled', awaiting_configuration: false })
+  })
+
   it('is told to log its user out', async () => {
     expect((await done(pad, { type: 'LogOutUser' })).state).toBe('acknowledged')
     expect(present()).toEqual([])
@@ -422,6 +486,37 @@ describe('an Apple TV', () => {
     const idle = Buffer.from(`<plist version="1.0"><dict><key>Status</key><string>Idle</string><key>UDID</key><string>${tv.hardware.udid}</string></dict></plist>`)
     const answer = await unchanged(() => tv.send(idle, REPORT_TYPE))
     expect([answer.status, answer.body.length]).toEqual([400, 0])
+  })
+})
+
+describe('bramley simulate', () => {
+  it('plays several platforms at once, says who answered, and lets a Shared iPad change hands', async () => {
+    const lines: string[] = []
+    const voice = { say: (line: string) => void lines.push(line), warn: (line: string) => void lines.push(line) }
+    const fleet = {
+      url: server.url, link: await server.link(), ca: server.ca, apns: { host: '127.0.0.1', port: server.apns.port, ca: server.apns.caPem },
+      count: 3, kinds: ['mac', 'appletv', 'shared-ipad'] as const, shiftMs: 50,
+    }
+    const run = runSimulation({ fleet, end: { afterCommands: 1 }, warnings: [] }, voice, () => new Promise(() => undefined))
+    const serials = await until(async () => {
+      const found = lines.flatMap((line) => /^✔ (\w+) enrolled \((.*)\)$/.exec(line)?.slice(1, 2) ?? [])
+      return found.length === 3 && found
+    }, 'three devices')
+    expect(lines.map((line) => /\((.*)\)/.exec(line)?.[1]).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual([
+      'Apple TV, tvOS 18.1', expect.stringMatching(/^MacBook Pro, macOS 15\.1; [a-z]+$/),
+      expect.stringMatching(/^Shared iPad \(10th generation\), iPadOS 18\.1; kim\.berger@appleid\.example\.edu, noor/),
+    ])
+    const pad = lines.find((line) => line.includes('Shared'))?.split(' ')[1] ?? ''
+    const post = (serial: string, query = '') => server.api('POST', `/devices/${serial}/commands${query}`, { type: 'ProfileList' })
+    for (const account of ['kim.berger', 'noor.haddad', 'robin.weiss']) {
+      const { id } = (await post(pad, `?user=${account}%40appleid.example.edu`)).json<Command>()
+      expect((await ended(id)).state).toBe('acknowledged')
+      expect(lines).toContain(`→ ${pad} (${account}@appleid.example.edu) ProfileList acknowledged`)
+    }
+    for (const serial of serials) expect((await post(serial)).status).toBe(202)
+    expect(await run).toBe(0)
+    for (const serial of serials) expect(lines).toContain(`→ ${serial} ProfileList acknowledged`)
+    expect(lines.filter((line) => line.startsWith('✖'))).toEqual([])
   })
 })
 

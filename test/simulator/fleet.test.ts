@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { choicesFor, startFleet } from '../../src/simulator/fleet.ts'
+import { choicesFor } from '../../src/simulator/deal.ts'
+import { startFleet } from '../../src/simulator/fleet.ts'
 import { MODELS, modelsOf } from '../../src/simulator/models.ts'
 
 describe('what is dealt to the devices of a fleet', () => {

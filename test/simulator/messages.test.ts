@@ -17,7 +17,7 @@ const sampleKeys = (file: string) => keys(sample('valid', file))
 const authenticate = (memory = phone()) => authenticateMessage(memory)
 const report = (answer: Answer) => reportMessage(phone(), 'A-1', answer)
 const tokenUpdate = (unlockToken: boolean) => (
-  tokenUpdateMessage(phone().hardware.udid, phone().enrollment, { unlockToken })
+  tokenUpdateMessage(phone(), { unlockToken })
 )
 
 const NETWORK_USER = { id: '16C0477E-EB2F-4B5E-AAFD-92B2B91C4B16', shortName: 'net1', longName: 'Net One', network: true }
@@ -72,17 +72,17 @@ describe('messages have the keys of the samples', () => {
   })
 
   it('06-tokenupdate-macos-device.plist, 08-tokenupdate-shared-ipad-user.plist', () => {
-    const device = mac()
-    const without = (file: string) => sampleKeys(file).filter((key) => key !== 'AwaitingConfiguration')
-    expect(keys(tokenUpdateMessage(device.hardware.udid, device.enrollment, { unlockToken: true })))
-      .toEqual(without('06-tokenupdate-macos-device.plist'))
-    expect(keys(userTokenUpdateMessage(...withUser(sharedIpad())))).toEqual(without('08-tokenupdate-shared-ipad-user.plist'))
+    const device = phone({ model: modelsOf('mac')[0] as DeviceModel, awaitingConfiguration: false })
+    expect(keys(tokenUpdateMessage(device, { unlockToken: true }))).toEqual(sampleKeys('06-tokenupdate-macos-device.plist'))
+    const [pad, kim] = withUser(sharedIpad())
+    kim.awaitingConfiguration = true
+    expect(keys(userTokenUpdateMessage(pad, kim))).toEqual(sampleKeys('08-tokenupdate-shared-ipad-user.plist'))
   })
 
-  // AwaitingConfiguration is said in Setup Assistant only, where no device of ours comes from.
   it('04-tokenupdate-ios-awaiting.plist', () => {
-    expect(['AwaitingConfiguration', ...keys(tokenUpdate(true))])
+    expect(keys(tokenUpdateMessage(phone({ awaitingConfiguration: true }), { unlockToken: true })))
       .toEqual(sampleKeys('04-tokenupdate-ios-awaiting.plist'))
+    expect(keys(tokenUpdate(true))).not.toContain('AwaitingConfiguration')
   })
 })
 

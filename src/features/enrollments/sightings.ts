@@ -10,7 +10,12 @@ export interface Sightings {
 
 const FLUSH = {
   name: 'sightings_flush',
-  text: `insert into enrollment_sightings (enrollment_id, last_seen_at) select id, now() from unnest($1::bigint[]) as id order by id
+  // Who speaks as a user speaks with the identity of the device: it has been seen as well.
+  text: `insert into enrollment_sightings (enrollment_id, last_seen_at)
+    select id, now() from (
+      select unnest($1::bigint[]) as id
+      union select parent_id from enrollments where id = any($1::bigint[]) and parent_id is not null) seen
+    order by id
     on conflict (enrollment_id) do update set last_seen_at = excluded.last_seen_at`,
 }
 
