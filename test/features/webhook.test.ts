@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { encodePlist } from '../../src/apple/wire/plist-writer.ts'
 import type { Config } from '../../src/base/config.ts'
+import { registry } from '../../src/base/metrics.ts'
 import { readSecretKey } from '../../src/base/secret-key.ts'
 import { openVault } from '../../src/base/vault.ts'
-import { INSERT_EVENT, webhookRow } from '../../src/features/webhook/index.ts'
+import { webhookRow } from '../../src/features/webhook/index.ts'
 import { dumpTables, startBramley, TOPIC, until, type TestServer } from '../support/bramley.ts'
 import { freshDatabase } from '../support/pg.ts'
-import { startServer } from '../support/process.ts'
+import { ensureBuilt, startServer } from '../support/process.ts'
 import { CHECKIN, enrolledDevice, obtainIdentity, rawDevice, REPORT, signatureOf, uuidOf, type RawDevice } from '../support/raw-device.ts'
 import { startReceiver, type Received, type WebhookReceiver } from '../support/webhook-receiver.ts'
 
@@ -110,6 +111,13 @@ describe('the JSON of an event', () => {
     expect(authenticate).toMatchObject({ enrollment_id: id, ids: { id, type: 'User Enrollment (Device)' } })
     expect(authenticate).not.toHaveProperty('udid')
     expect(user).toMatchObject({ ids: { id: `${id}:U-1`, parent_id: id, type: 'User Enrollment' }, token_update_tally: 1 })
+  })
+
+  it('comes for a poll with nothing to do', async () => {
+    const device = await enrolledDevice(server, newUdid())
+    await server.db.query('delete from push_wakes')
+    for (let count = 0; count < 3; count++) expect(await device.idle()).toBeUndefined()
+    expect(topics(await told(device.udid)).slice(2)).toEqual(['mdm.Connect', 'mdm.Connect', 'mdm.Connect'])
   })
 
   it('comes for every accepted message', async () => {
@@ -258,6 +266,11 @@ describe('the outbox', () => {
     await beside.stop()
   })
 
+  it('counts what became of each try', async () => {
+    const text = await registry.metrics()
+    for (const result of ['accepted', 'refused', 'away', 'given_up']) expect(text).toMatch(new RegExp(`bramley_webhook_events_total\\{result="${result}"\\} [1-9]`))
+  })
+
   it('forgets what nobody delivers', async () => {
     await server.db.query(`insert into webhook_events (id, stream, sealed_body, created_at, due_at) values ('old', 'S', '', now() - interval '4 days', 'infinity'), ('new', 'S', '', now(), 'infinity')`)
     await server.restart()
@@ -267,6 +280,8 @@ describe('the outbox', () => {
 })
 
 describe('a process that is killed while it tells', () => {
+  beforeAll(() => ensureBuilt())
+
   it('loses nothing: the event is told again by another one', async () => {
     const db = await freshDatabase()
     const dataFolder = mkdtempSync(join(inject('runFolder'), 'killed-'))
@@ -279,7 +294,7 @@ describe('a process that is killed while it tells', () => {
     const row = webhookRow({ config: { webhook: { url: new URL(hung.url) } } as Config, vault }, {
       message: { kind: 'report', channel, status: 'Idle' }, raw: Buffer.from('x'), urlParams: {}, at: new Date(),
     })!
-    await db.query(INSERT_EVENT.text, [row.id, row.stream, row.sealedBody])
+    await db.query('insert into webhook_events (id, stream, sealed_body) values ($1, $2, $3)', [row.id, row.stream, row.sealedBody])
     await came
     first.kill('SIGKILL')
     await first.exited

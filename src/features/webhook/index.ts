@@ -6,5 +6,5 @@
 export { deliverDue } from './deliver.ts'
 export { bodyPlace, webhookRow, type Facts, type WebhookRow } from './row.ts'
 export type { Message, Said } from './shape.ts'
-export { forgetOldEvents, INSERT_EVENT, insertEvent } from './store.ts'
+export { forgetOldEvents, insertEvent } from './store.ts'
 export { webhookEvents } from './tables.ts'

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Deps } from '../../base/deps.ts'
 import { shapeEvent, type Message, type Said } from './shape.ts'
 
-/** One row of `webhook_events`, in the order of INSERT_EVENT's values; the rest of it is the database's. */
+/** What we say of a row of `webhook_events`; the rest of it is the database's. */
 export interface WebhookRow {
   id: string
   stream: string

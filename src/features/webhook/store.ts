@@ -1,13 +1,13 @@
 import type { Tx } from '../../base/db.ts'
 import type { WebhookRow } from './row.ts'
 
-/** Writes a WebhookRow: id, stream, sealed body. `seq` is given in the transaction of the message, which is what orders a device's events. */
-export const INSERT_EVENT = {
+// `seq` is given in the transaction of the message, which is what orders a device's events.
+const INSERT_EVENT = {
   name: 'webhook_event_insert',
   text: 'insert into webhook_events (id, stream, sealed_body) values ($1, $2, $3)',
 }
 
-/** INSERT_EVENT by itself. */
+/** Writes an event; the caller holds the enrollment row. A poll writes its own (migrations: device_visit). */
 export async function insertEvent(tx: Tx, { id, stream, sealedBody }: WebhookRow): Promise<void> {
   await tx.rows(INSERT_EVENT, [id, stream, sealedBody])
 }
