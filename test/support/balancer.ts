@@ -1,0 +1,57 @@
+import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
+
+/** A plain TCP balancer on loopback: each connection goes to the next process in turn that still takes one. */
+export interface Balancer {
+  url: string
+  port: number
+  /** How many connections each target has got, in the order of the targets. */
+  counts: number[]
+  /** Ends every connection. */
+  close(): Promise<void>
+}
+
+/** Stands in front of these ports of this machine, which are asked for at each connection: a process may come back elsewhere. */
+export async function startBalancer(targets: (() => number)[], listen = 0): Promise<Balancer> {
+  const sockets = new Set<Socket>()
+  const counts = targets.map(() => 0)
+  let turn = 0
+  const server = createServer((client) => {
+    // The client may send before the upstream is there; what it sends must wait.
+    client.pause()
+    hold(client)
+    client.on('error', () => client.destroy())
+    forward(client, turn++, targets.length)
+  })
+
+  function hold(socket: Socket): void {
+    sockets.add(socket)
+    socket.setNoDelay(true)
+    socket.on('close', () => sockets.delete(socket))
+  }
+
+  /** Nothing was sent yet, so a refused connection may be tried at the next process; a broken one may not. */
+  function forward(client: Socket, first: number, tries: number): void {
+    const at = first % targets.length
+    const upstream = connect(targets[at]?.() ?? 0, '127.0.0.1')
+    const refused = () => (tries > 1 ? forward(client, first + 1, tries - 1) : client.destroy())
+    upstream.once('error', refused)
+    upstream.once('connect', () => {
+      upstream.off('error', refused).on('error', () => client.destroy())
+      counts[at] = (counts[at] ?? 0) + 1
+      hold(upstream)
+      client.on('close', () => upstream.destroy())
+      client.pipe(upstream)
+      upstream.pipe(client)
+    })
+  }
+
+  await new Promise<void>((resolve) => server.listen(listen, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`, port, counts,
+    async close() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
