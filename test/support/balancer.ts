@@ -3,17 +3,16 @@ import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 /** A plain TCP balancer on loopback: each connection goes to the next process in turn that still takes one. */
 export interface Balancer {
   url: string
-  port: number
-  /** How many connections each target has got, in the order of the targets. */
-  counts: number[]
+  /** How many connections each target has now, in the order of the targets. */
+  open: number[]
   /** Ends every connection. */
   close(): Promise<void>
 }
 
 /** Stands in front of these ports of this machine, which are asked for at each connection: a process may come back elsewhere. */
-export async function startBalancer(targets: (() => number)[], listen = 0): Promise<Balancer> {
+export async function startBalancer(targets: (() => number)[]): Promise<Balancer> {
   const sockets = new Set<Socket>()
-  const counts = targets.map(() => 0)
+  const open = targets.map(() => 0)
   let turn = 0
   const server = createServer((client) => {
     // The client may send before the upstream is there; what it sends must wait.
@@ -37,7 +36,8 @@ export async function startBalancer(targets: (() => number)[], listen = 0): Prom
     upstream.once('error', refused)
     upstream.once('connect', () => {
       upstream.off('error', refused).on('error', () => client.destroy())
-      counts[at] = (counts[at] ?? 0) + 1
+      open[at] = (open[at] ?? 0) + 1
+      upstream.on('close', () => (open[at] = (open[at] ?? 1) - 1))
       hold(upstream)
       client.on('close', () => upstream.destroy())
       client.pipe(upstream)
@@ -45,10 +45,10 @@ export async function startBalancer(targets: (() => number)[], listen = 0): Prom
     })
   }
 
-  await new Promise<void>((resolve) => server.listen(listen, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
-    url: `http://127.0.0.1:${port}`, port, counts,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    open,
     async close() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
