@@ -5,6 +5,9 @@ export interface Balancer {
   url: string
   /** How many connections each target has now, in the order of the targets. */
   open: number[]
+  /** Loses what this target answers from now on; resolves when so many answers are lost. `hear` ends it. */
+  mute(at: number, answers: number): Promise<void>
+  hear(at: number): void
   /** Ends every connection. */
   close(): Promise<void>
 }
@@ -13,13 +16,14 @@ export interface Balancer {
 export async function startBalancer(targets: (() => number)[]): Promise<Balancer> {
   const sockets = new Set<Socket>()
   const open = targets.map(() => 0)
+  const mutes: ({ left: number; done: () => void } | undefined)[] = targets.map(() => undefined)
   let turn = 0
   const server = createServer((client) => {
     // The client may send before the upstream is there; what it sends must wait.
     client.pause()
     hold(client)
     client.on('error', () => client.destroy())
-    forward(client, turn++, targets.length)
+    forward(client, turn++ % targets.length, targets.length)
   })
 
   function hold(socket: Socket): void {
@@ -29,26 +33,34 @@ export async function startBalancer(targets: (() => number)[]): Promise<Balancer
   }
 
   /** Nothing was sent yet, so a refused connection may be tried at the next process; a broken one may not. */
-  function forward(client: Socket, first: number, tries: number): void {
-    const at = first % targets.length
+  function forward(client: Socket, at: number, tries: number): void {
     const upstream = connect(targets[at]?.() ?? 0, '127.0.0.1')
-    const refused = () => (tries > 1 ? forward(client, first + 1, tries - 1) : client.destroy())
+    const refused = () => (tries > 1 ? forward(client, (at + 1) % targets.length, tries - 1) : client.destroy())
     upstream.once('error', refused)
     upstream.once('connect', () => {
       upstream.off('error', refused).on('error', () => client.destroy())
       open[at] = (open[at] ?? 0) + 1
-      upstream.on('close', () => (open[at] = (open[at] ?? 1) - 1))
       hold(upstream)
+      upstream.on('close', () => (open[at] = (open[at] ?? 1) - 1))
       client.on('close', () => upstream.destroy())
       client.pipe(upstream)
-      upstream.pipe(client)
+      upstream.on('data', (chunk) => (isLost(at) ? client.destroy() : client.write(chunk)))
+      upstream.on('end', () => client.end())
     })
+  }
+
+  function isLost(at: number): boolean {
+    const mute = mutes[at]
+    if (mute && --mute.left <= 0) mute.done()
+    return mute !== undefined
   }
 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     open,
+    mute: (at, left) => new Promise((done) => (mutes[at] = { left, done })),
+    hear: (at) => void (mutes[at] = undefined),
     async close() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
