@@ -4,6 +4,7 @@ import { readPushCertificate, type PushCertificateInput, type ReadPushCertificat
 import { change, type ApiApp } from '../../base/api.ts'
 import type { Deps } from '../../base/deps.ts'
 import { pageOf } from '../../base/paging.ts'
+import { readJsonBody } from '../../base/json-body.ts'
 import { Problem } from '../../base/problem.ts'
 import { storeCertificate } from './upload.ts'
 import { findShown, listShown } from './shown.ts'
@@ -73,20 +74,13 @@ type Upload = z.output<typeof upload>
 
 /** A body that begins with `{` is JSON; everything else is PEM, whatever Content-Type curl chose for it. */
 function readUpload(body: unknown): Upload {
-  const text = Buffer.isBuffer(body) ? body.toString('utf8') : ''
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
+  const text = bytes.toString('utf8')
   if (!text.trimStart().startsWith('{')) return { certificate: text }
-  const parsed = upload.safeParse(parseJson(text))
+  const parsed = upload.safeParse(readJsonBody(bytes))
   if (parsed.success) return parsed.data
   const errors = parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, code: issue.code, detail: issue.message }))
   throw new Problem('validation_failed', undefined, { errors })
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new Problem('malformed_json')
-  }
 }
 
 async function readFiles(body: Upload): Promise<ReadPushCertificate> {
