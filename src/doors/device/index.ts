@@ -13,6 +13,7 @@ import { deviceGate, transportGuard } from './gate.ts'
 import { messageKind, type MessageKind } from './content-type.ts'
 import { readScepRequest } from './scep-request.ts'
 import { refuse } from './speech.ts'
+import { turnstile } from './turnstile.ts'
 
 const BODY_LIMIT = 8 * 1024 * 1024 // shared decision 12
 const SCEP_LIMIT = 64 * 1024
@@ -35,6 +36,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
   return async (app: FastifyInstance): Promise<void> => {
     const gate = deviceGate(deps, parts.authorities)
     const guard = transportGuard(deps)
+    const oneByOne = turnstile()
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
     app.setErrorHandler((error, request, reply) => refuse(deps.log, error, request, reply))
@@ -49,7 +51,8 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts) {
         const body = bodyOf(request)
         const kind = messageKind(request.headers['content-type'], welcome)
         const identity = gate(request, body)
-        return kind === 'checkin' ? answerCheckin(request, reply, identity, body) : answerReport(request, reply, identity.certificate.sha256, body)
+        const { sha256 } = identity.certificate
+        return oneByOne(sha256, () => (kind === 'checkin' ? answerCheckin(request, reply, identity, body) : answerReport(request, reply, sha256, body)))
       })
       app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url, bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
     }
