@@ -211,6 +211,53 @@ describe.each(MODES)('$mode', (mode) => {
 })
 
 describe.each(MODES)('$mode', ({ mode }) => {
+  describe('64: filling the disk with answers', () => {
+    const world = () => worlds.get(mode)!
+    const queue = async (udid: string) => (await world().server.api('POST', `/devices/${udid}/commands`, { type: 'ProfileList' })).json<{ id: string; command_uuid: string }>()
+    const answer = (device: RawDevice, uuid: string, bytes: number) => device.report({ Status: 'Acknowledged', CommandUUID: uuid, Blob: Buffer.alloc(bytes, 7) })
+    const kept = async (id: string) => (await world().server.db.query<{ state: string; reason: string | null; raw: number; fields: boolean }>(
+      'select state, reason, coalesce(octet_length(sealed_raw), 0) as raw, fields is not null as fields from command_results where id = $1', [id]))[0]
+
+    it('an answer that nobody asked for is not kept, nor the same one again, however large', async () => {
+      const { server, a } = world()
+      const { id, command_uuid } = await queue(A)
+      await a.idle()
+      expect((await answer(a, command_uuid, 1 << 20)).status).toBe(200)
+      expect((await kept(id))?.raw).toBeGreaterThan(1 << 20)
+      for (const uuid of [command_uuid, 'nobody-asked']) {
+        expect((await unchanged(server, () => answer(a, uuid, 5 << 20))).status).toBe(200)
+      }
+    })
+
+    it('after 64 MiB within a day large answers end their commands and are not kept; other devices’ are, and the next day’s', async () => {
+      const { server, a, b } = world()
+      const full = await queue(A)
+      await a.idle()
+      await answer(a, full.command_uuid, 100_000)
+      // As after many answers of some megabytes each.
+      await server.db.query(`update command_results set sealed_raw = convert_to(repeat('x', 64 << 20), 'UTF8') where id = $1`, [full.id])
+      const [large, small, ofB] = [await queue(A), await server.api('POST', `/devices/${A}/commands`, { type: 'SecurityInfo' }), await queue(B)]
+      await a.idle()
+      const logged = server.logs.length
+      const next = await answer(a, large.command_uuid, 100_000)
+      expect([next.status, next.body.toString()]).toEqual([200, expect.stringContaining('SecurityInfo')])
+      expect(await kept(large.id)).toEqual({ state: 'acknowledged', reason: expect.stringContaining('64 MiB'), raw: 0, fields: false })
+      expect((await server.api('GET', `/commands/${large.id}`)).json()).toMatchObject({ state: 'acknowledged', state_detail: expect.stringContaining('not kept'), result: null })
+      expect(server.logs.slice(logged)).toContainEqual(expect.objectContaining({ msg: 'answer_not_kept', reason: 'quota', command: large.id }))
+      const { id, command_uuid } = small.json<{ id: string; command_uuid: string }>()
+      await answer(a, command_uuid, 1_000)
+      expect(await kept(id)).toMatchObject({ reason: null, fields: true })
+      await b.idle()
+      await answer(b, ofB.command_uuid, 100_000)
+      expect(await kept(ofB.id)).toMatchObject({ reason: null, fields: true })
+      await server.db.query(`update command_results set ended_at = ended_at - interval '1 day' where id = $1`, [full.id])
+      const later = await queue(A)
+      await a.idle()
+      await answer(a, later.command_uuid, 100_000)
+      expect(await kept(later.id)).toMatchObject({ reason: null, fields: true })
+    })
+  })
+
   // Left to themselves, Node would look every 30 seconds, and wait two minutes for a handshake.
   it('59: hundreds of clients that do not come to the point take nothing from others, and are sent away', { timeout: isLong ? 120_000 : 20_000 }, async () => {
     const { server, a, b, slow } = worlds.get(mode)!

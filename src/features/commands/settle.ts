@@ -3,6 +3,7 @@ import type { Report } from '../../apple/wire/report.ts'
 import type { Deps } from '../../base/deps.ts'
 import type { DeviceId, EnrollmentId } from '../../base/ids.ts'
 import type { Work } from '../../base/work.ts'
+import { mayKeep, NOT_KEPT } from './quota.ts'
 import { withoutSecrets } from './secrets.ts'
 import * as store from './store.ts'
 
@@ -18,14 +19,18 @@ export async function settle(
   if (report.status === 'Idle' || report.commandUuid === undefined) return undefined
   if (report.status === 'NotNow') return postpone(work, enrollment, device, report.commandUuid)
   const state = ENDS[report.status]
+  const isKept = await mayKeep(work, enrollment, raw.length)
   const ended = await store.endByUuid(work, enrollment, report.commandUuid, {
     state,
     by: 'device',
     errorChain: report.errorChain.length > 0 ? report.errorChain : undefined,
-    fields: withoutSecrets(jsonFromPlist(report.fields) as Record<string, Json>),
-    sealedRaw: deps.vault.seal(raw, resultPlace(enrollment, report.commandUuid)),
+    ...(isKept ? {
+      fields: withoutSecrets(jsonFromPlist(report.fields) as Record<string, Json>),
+      sealedRaw: deps.vault.seal(raw, resultPlace(enrollment, report.commandUuid)),
+    } : { reason: NOT_KEPT }),
   })
   if (!ended) return 'no_open_command'
+  if (!isKept) deps.log.warn({ door: 'device', device, command: ended.id, reason: 'quota' }, 'answer_not_kept')
   const facts = { device, command: ended.id, request_type: ended.request_type }
   await work.emit(state === 'acknowledged' ? { type: 'command.acknowledged', ...facts } : { type: 'command.failed', ...facts, state })
   return undefined
