@@ -215,6 +215,7 @@ create type visit as (
   ignored boolean,            -- the report fitted no open command
   ended_type text,            -- RequestType of the command that this report ended
   left_errand boolean,
+  not_kept boolean,           -- its answer would have been more than a device may fill our disk with
   command_id text,            -- what to hand out
   request_type text,
   body_id bigint,
@@ -236,6 +237,7 @@ declare
   v_not_now integer;
   v_not_before timestamptz;
   v_deliveries integer;
+  v_kept boolean;
 begin
   s := device_speaker(p_certificate, p_device_key, p_user_key);
   v.refusal := case when s.refusal is not null then s.refusal
@@ -267,15 +269,22 @@ begin
         jsonb_build_object('device', s.device_id, 'command', v_id, 'count', v_not_now));
     end if;
   else
+    -- 64 MiB of answers within a day for each channel, so that no device fills the disk; those of the usual size are not counted.
+    v_kept := octet_length(p_sealed_raw) <= 65536 or octet_length(p_sealed_raw) + (
+      select coalesce(sum(octet_length(r.sealed_raw)), 0) from command_results r
+      where r.enrollment_id = v.enrollment_id and r.ended_at > now() - interval '1 day') <= 67108864;
     -- Whoever deletes the row writes the end: it happens once.
     with ended as (delete from commands c where c.enrollment_id = v.enrollment_id and c.command_uuid = p_uuid returning c.*)
     insert into command_results (enrollment_id, seq, id, command_uuid, request_type, body_id, queued_at, queued_by, not_before, expires_at, delivered_at,
-      deliveries, not_now_at, not_now_count, state, ended_at, ended_by, error_chain, fields, sealed_raw)
+      deliveries, not_now_at, not_now_count, state, ended_at, ended_by, reason, error_chain, fields, sealed_raw)
     select enrollment_id, seq, id, command_uuid, request_type, body_id, queued_at, queued_by, not_before, expires_at, delivered_at,
-      deliveries, not_now_at, not_now_count, p_outcome, now(), 'device', p_error_chain, p_fields, p_sealed_raw from ended
+      deliveries, not_now_at, not_now_count, p_outcome, now(), 'device',
+      case when not v_kept then 'The device answered, and its answer was not kept: it sent more than 64 MiB of answers within a day.' end,
+      p_error_chain, case when v_kept then p_fields end, case when v_kept then p_sealed_raw end from ended
     returning id, request_type into v_id, v.ended_type;
     v.ignored := not found;
     if found then
+      v.not_kept := not v_kept;
       insert into events (id, type, at, actor, device_id, data) values (p_event_ids[1],
         case when p_outcome = 'acknowledged' then 'command.acknowledged' else 'command.failed' end, now(), p_device_key, s.device_id,
         jsonb_build_object('device', s.device_id, 'command', v_id, 'request_type', v.ended_type)

@@ -36,8 +36,9 @@ export interface AppParts extends DeviceDoorParts {
 }
 
 /** Security-guide 12 and 33: how long a stranger may take, and how much a header may hold. */
-const TIMES = { headers: 10_000, request: 60_000, keepAlive: 75_000 }
-const MAX_HEADER = 64 * 1024
+const TIMES = { headers: 10_000, request: 60_000, keepAlive: 75_000, check: 1_000 }
+/** Node looks for the slow only every 30 seconds by itself, and would let them stay three times as long. */
+const LIMITS = { maxHeaderSize: 64 * 1024, connectionsCheckingInterval: TIMES.check }
 
 /** One listener's application: the doors that open on it. Without `tls` it speaks plain HTTP. */
 export function buildApp(deps: Deps, parts: AppParts, doors: readonly Door[], tls: LiveTls | undefined): FastifyInstance {
@@ -92,7 +93,7 @@ function namesOf({ deviceCa, extraDeviceCas }: Authorities): string[] {
 }
 
 function secureServer(handler: RequestListener, tls: LiveTls, clients: Authorities | undefined): Server {
-  const server = createHttpsServer({ ...secureOptions(tls.current, clients), maxHeaderSize: MAX_HEADER }, handler)
+  const server = createHttpsServer({ ...secureOptions(tls.current, clients), ...LIMITS, handshakeTimeout: TIMES.headers }, handler)
   // Who speaks on a connection is settled by its handshake; a client of TLS 1.2 could change that afterwards.
   server.on('secureConnection', (socket) => socket.disableRenegotiation())
   tls.follow((fresh) => server.setSecureContext(secureOptions(fresh, clients)))
@@ -100,7 +101,7 @@ function secureServer(handler: RequestListener, tls: LiveTls, clients: Authoriti
 }
 
 function listenerFor(handler: RequestListener, tls: LiveTls | undefined, clients: Authorities | undefined): Server {
-  const server = tls ? secureServer(handler, tls, clients) : createHttpServer({ maxHeaderSize: MAX_HEADER }, handler)
+  const server = tls ? secureServer(handler, tls, clients) : createHttpServer(LIMITS, handler)
   server.headersTimeout = TIMES.headers
   server.requestTimeout = TIMES.request
   server.keepAliveTimeout = TIMES.keepAlive
@@ -114,8 +115,8 @@ const HANG_UP: Record<string, string> = {
 
 /** What is no HTTP, too long or too slow gets a bare status and a closed connection; `end`, so that TLS still sends it. */
 function hangUp(error: Error & { code?: string }, socket: Socket): void {
-  // In the middle of a handshake nothing more can be said.
-  const mute = error.code === 'ECONNRESET' || error.code === 'ERR_TLS_RENEGOTIATION_DISABLED'
+  // In the middle of a handshake nothing more can be said, and `end` would wait for it for ever.
+  const mute = error.code === 'ECONNRESET' || error.code?.startsWith('ERR_TLS_')
   if (mute || !socket.writable) return void socket.destroy()
   socket.end(`HTTP/1.1 ${HANG_UP[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }

@@ -1,5 +1,5 @@
-/** 400 in general; 404 for a declaration that is not in the set; 410 for a user who is not managed. */
-export type RefusalStatus = 400 | 404 | 410
+/** 400 in general; 404 for a declaration that is not in the set; 410 for a user who is not managed; 503 to come again. */
+export type RefusalStatus = 400 | 404 | 410 | 503
 
 /**
  * A device is refused: a bare status with an empty body, nothing stored. `reason` is a short word for the log

@@ -8,8 +8,9 @@ import { distinguishedName } from '../../src/apple/wire/x509-name.ts'
 import { readCertificate } from '../../src/apple/wire/x509.ts'
 import { readSecretKey } from '../../src/base/secret-key.ts'
 import { openVault } from '../../src/base/vault.ts'
-import { dumpTables, still, type Answer, type TestServer } from './bramley.ts'
-import { spkiOf } from './raw-device.ts'
+import type { EncodableDict } from '../../src/apple/wire/plist-writer.ts'
+import { dumpTables, still, TOPIC, type Answer, type TestServer } from './bramley.ts'
+import { CHECKIN, REPORT, spkiOf } from './raw-device.ts'
 
 export const DAY = 86_400_000
 
@@ -55,13 +56,38 @@ export function certificateAuthority(subject = distinguishedName([['CN', 'Anothe
   return { certificate: readCertificate(der), key }
 }
 
-/** Sends it, and expects 400 with an empty body, the reason in the log, and every table as it was. */
-export async function refused(server: TestServer, reason: string, send: () => Promise<Answer>): Promise<void> {
+/** What it answers, when every table is as it was before; but for when devices were last seen, and `besides`. */
+export async function unchanged<T>(server: TestServer, send: () => Promise<T>, besides: string[] = []): Promise<T> {
+  const seen = new Set(['enrollment_sightings', ...besides])
   await still(server)
-  const before = await dumpTables(server.db)
-  const logged = server.logs.length
+  const before = await dumpTables(server.db, seen)
   const answer = await send()
-  expect({ status: answer.status, body: answer.body.toString() }).toEqual({ status: 400, body: '' })
+  expect(await dumpTables(server.db, seen)).toEqual(before)
+  return answer
+}
+
+/** Sends it, and expects 400 (or `status`) with an empty body, the reason in the log, and every table as it was. */
+export async function refused(server: TestServer, reason: string, send: () => Promise<Answer>, status = 400): Promise<void> {
+  const logged = server.logs.length
+  const answer = await unchanged(server, send)
+  expect({ status: answer.status, body: answer.body.toString() }).toEqual({ status, body: '' })
   expect(server.logs.slice(logged).map((line) => line['reason'])).toContain(reason)
-  expect(await dumpTables(server.db)).toEqual(before)
+}
+
+/** One message of every kind that passes the door, as `udid` would send it. */
+export function messagesOf(udid: string): [name: string, contentType: string, message: EncodableDict][] {
+  const status = Buffer.from('{"StatusItems":{"of":"thief"},"FullReport":true}')
+  return [
+    ['Authenticate', CHECKIN, { MessageType: 'Authenticate', Topic: TOPIC, UDID: udid, ProductName: 'iPhone15,2' }],
+    ['TokenUpdate', CHECKIN, { MessageType: 'TokenUpdate', Topic: TOPIC, UDID: udid, Token: randomBytes(32), PushMagic: 'magic' }],
+    ['CheckOut', CHECKIN, { MessageType: 'CheckOut', Topic: TOPIC, UDID: udid }],
+    ['SetBootstrapToken', CHECKIN, { MessageType: 'SetBootstrapToken', UDID: udid, BootstrapToken: randomBytes(32) }],
+    ['GetBootstrapToken', CHECKIN, { MessageType: 'GetBootstrapToken', UDID: udid }],
+    ['UserAuthenticate', CHECKIN, { MessageType: 'UserAuthenticate', UDID: udid, UserID: '16C0477E-EB2F-4B5E-AAFD-92B2B91C4B16' }],
+    ['GetToken', CHECKIN, { MessageType: 'GetToken', UDID: udid, TokenServiceType: 'com.apple.maid' }],
+    ['a declarative status', CHECKIN, { MessageType: 'DeclarativeManagement', UDID: udid, Endpoint: 'status', Data: status }],
+    ['Idle', REPORT, { Status: 'Idle', UDID: udid }],
+    ['Acknowledged', REPORT, { Status: 'Acknowledged', CommandUUID: 'x', UDID: udid }],
+    ['NotNow', REPORT, { Status: 'NotNow', CommandUUID: 'x', UDID: udid }],
+  ]
 }

@@ -151,13 +151,11 @@ const SIGHTINGS = new Set(['enrollment_sightings'])
 
 /** Every row of every table as text, but for when devices were last seen: what "nothing was stored" is compared by. */
 export async function dumpTables(db: FreshDatabase, besides: Set<string> = SIGHTINGS): Promise<Record<string, string[]>> {
-  const tables = await db.query<{ name: string }>(`select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1`)
-  const dump: Record<string, string[]> = {}
-  for (const { name } of tables) {
-    if (besides.has(name)) continue
-    const rows = await db.query<{ row: string }>(`select t::text as row from ${name} t order by 1`)
-    dump[name] = rows.map(({ row }) => row)
-  }
+  const tables = (await db.query<{ name: string }>(`select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1`))
+    .map(({ name }) => name).filter((name) => !besides.has(name))
+  const parts = tables.map((name) => `select '${name}' as name, t::text as row from ${name} t`)
+  const dump: Record<string, string[]> = Object.fromEntries(tables.map((name) => [name, []]))
+  for (const { name, row } of await db.query<{ name: string; row: string }>(`${parts.join(' union all ')} order by 1, 2`)) dump[name]?.push(row)
   return dump
 }
 

@@ -49,12 +49,16 @@ export function derSignatureOf(body: Buffer, identity: Signer): string {
   return signDetached(body, identity).toString('base64')
 }
 
+/** Sends a message with the proof of an identity. */
+export type Prove = (server: TestServer, identity: Signer, body: Buffer, contentType: string, headers: Record<string, string | string[]>) => Promise<Answer>
+
+const bySignature: Prove = (server, identity, body, contentType, headers) => server.http('PUT', '/mdm', {
+  headers: { 'content-type': contentType, 'mdm-signature': signatureOf(body, identity), ...headers }, body,
+})
+
 /** A device with this identity; nothing is sent yet. */
-export function rawDevice(server: TestServer, udid: string, identity: Signer): RawDevice {
-  const put: RawDevice['put'] = (body, contentType = REPORT, headers = {}) => server.http('PUT', '/mdm', {
-    headers: { 'content-type': contentType, 'mdm-signature': signatureOf(body, identity), ...headers },
-    body,
-  })
+export function rawDevice(server: TestServer, udid: string, identity: Signer, prove: Prove = bySignature): RawDevice {
+  const put: RawDevice['put'] = (body, contentType = REPORT, headers = {}) => prove(server, identity, body, contentType, headers)
   const checkin: RawDevice['checkin'] = (message) => put(encodePlist({ UDID: udid, Topic: TOPIC, ...message }), CHECKIN)
   const report: RawDevice['report'] = (message) => put(encodePlist({ UDID: udid, ...message }))
   const next = async (answer: Answer) => {
@@ -123,9 +127,11 @@ export function spkiOf(key: KeyObject): Buffer {
 }
 
 /** A device with this UDID that has said Authenticate and TokenUpdate. */
-export async function enrolledDevice(server: TestServer, udid: string, o: { link?: string; authenticate?: EncodableDict; token?: EncodableDict } = {}): Promise<RawDevice> {
+export async function enrolledDevice(
+  server: TestServer, udid: string, o: { link?: string; authenticate?: EncodableDict; token?: EncodableDict; prove?: Prove } = {},
+): Promise<RawDevice> {
   const { identity } = await obtainIdentity(server, o.link ?? (await server.link()))
-  const device = rawDevice(server, udid, identity)
+  const device = rawDevice(server, udid, identity, o.prove)
   for (const answer of [await device.authenticate(o.authenticate), await device.tokenUpdate(o.token)]) {
     if (answer.status !== 200) throw new Error(`enrolling ended with ${answer.status}`)
   }

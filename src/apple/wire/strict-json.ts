@@ -7,12 +7,13 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * JSON from outside, to be stored as jsonb: UTF-8 only, at most 64 deep and 100 000 values, no key twice and none that
- * reaches a prototype; U+0000 and half surrogates, which jsonb does not take, are replaced. How deep and how much is
- * measured before anything is built. Throws WireError 'charset', 'depth', 'nodes', 'json', 'duplicate_key', 'key', 'number'.
+ * reaches a prototype; U+0000 and half surrogates, which jsonb does not take, are replaced, or refused where every character
+ * counts (`exact`). How deep and how much is measured before anything is built. Throws WireError 'charset', 'depth', 'nodes',
+ * 'json', 'duplicate_key', 'key', 'number', and when `exact` 'character'.
  */
-export function parseStrictJson(data: Uint8Array): Json {
+export function parseStrictJson(data: Uint8Array, o: { exact?: boolean } = {}): Json {
   const members = measure(data)
-  const seen = { members: 0 }
+  const seen = { members: 0, text: o.exact ? unchanged : storable }
   const json = read(parse(decode(data)), seen)
   // JSON.parse keeps the last of two equal keys; then fewer are left than there were colons.
   if (seen.members !== members) throw new WireError('duplicate_key')
@@ -53,13 +54,18 @@ function parse(text: string): Json {
   }
 }
 
-function read(json: Json, seen: { members: number }): Json {
-  if (typeof json === 'string') return storable(json)
+function unchanged(text: string): string {
+  if (storable(text) !== text) throw new WireError('character', 'U+0000 or half a surrogate pair')
+  return text
+}
+
+function read(json: Json, seen: { members: number; text: (text: string) => string }): Json {
+  if (typeof json === 'string') return seen.text(json)
   if (typeof json === 'number' && !Number.isFinite(json)) throw new WireError('number', 'a number beyond all bounds')
   if (typeof json !== 'object' || json === null) return json
   if (Array.isArray(json)) return json.map((item) => read(item, seen))
   const members = Object.entries(json)
   seen.members += members.length
   if (Object.hasOwn(json, '__proto__')) throw new WireError('key', 'forbidden key')
-  return Object.fromEntries(members.map(([key, value]) => [storable(key), read(value, seen)]))
+  return Object.fromEntries(members.map(([key, value]) => [seen.text(key), read(value, seen)]))
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { readJsonBody } from '../../base/json-body.ts'
 import { Problem } from '../../base/problem.ts'
 
 const BODY_LIMIT = 1024 * 1024 // a route that needs more says so with bodyLimit
@@ -8,7 +9,6 @@ const BODY_LIMIT = 1024 * 1024 // a route that needs more says so with bodyLimit
  * none); all others take JSON. An empty body is no body, also under a JSON content type.
  */
 export function acceptBodies(app: FastifyInstance): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error') // refuses __proto__ and constructor keys
   const options = { parseAs: 'buffer', bodyLimit: BODY_LIMIT } as const
   app.addHook('onRequest', async (request) => {
     const encoding = request.headers['content-encoding']
@@ -16,12 +16,9 @@ export function acceptBodies(app: FastifyInstance): void {
     throw new Problem('unsupported_content', 'A body with a Content-Encoding is not accepted.')
   })
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', options, (request: FastifyRequest, body: Buffer, done) => {
-    if (takesBytes(request)) return done(null, body)
-    if (body.length === 0 || request.is404) return done(null, undefined)
-    const text = asText(body)
-    if (text === undefined) return done(new Problem('malformed_json', 'The body is not UTF-8.'), undefined)
-    return parseJson(request, text, done)
+  app.addContentTypeParser('application/json', options, async (request: FastifyRequest, body: Buffer) => {
+    if (takesBytes(request)) return body
+    return body.length === 0 || request.is404 ? undefined : readJsonBody(body)
   })
   app.addContentTypeParser('*', options, (request: FastifyRequest, body: Buffer, done) => {
     if (takesBytes(request)) return done(null, body)
@@ -33,14 +30,6 @@ export function acceptBodies(app: FastifyInstance): void {
 
 function takesBytes(request: FastifyRequest): boolean {
   return request.routeOptions.config.rawBody === true
-}
-
-function asText(body: Buffer): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(body)
-  } catch {
-    return undefined
-  }
 }
 
 /** After this a missing body is an empty one, and a route that takes none got none. */

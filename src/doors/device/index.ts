@@ -14,6 +14,7 @@ import { deviceGate, transportGuard } from './gate.ts'
 import { messageKind, type MessageKind } from './content-type.ts'
 import { readScepRequest } from './scep-request.ts'
 import { refuse } from './speech.ts'
+import { turnstile } from './turnstile.ts'
 
 const BODY_LIMIT = 8 * 1024 * 1024 // shared decision 12
 const SCEP_LIMIT = 64 * 1024
@@ -37,6 +38,7 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts, opens: 'all' | 'c
   return async (app: FastifyInstance): Promise<void> => {
     const gate = deviceGate(deps, parts.authorities)
     const guard = transportGuard(deps)
+    const oneByOne = turnstile()
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
     app.setErrorHandler((error, request, reply) => refuse(deps.log, error, request, reply))
@@ -51,7 +53,9 @@ export function deviceDoor(deps: Deps, parts: DeviceDoorParts, opens: 'all' | 'c
         const body = bodyOf(request)
         const kind = messageKind(request.headers['content-type'], welcome)
         const identity = gate(request, body)
-        return kind === 'checkin' ? answerCheckin(request, reply, identity, body) : answerReport(request, reply, identity, body)
+        return oneByOne(identity.certificate.sha256, () => (
+          kind === 'checkin' ? answerCheckin(request, reply, identity, body) : answerReport(request, reply, identity, body)
+        ))
       })
       app.route({ method: ['GET', 'POST', 'DELETE', 'PATCH', 'OPTIONS'], url, bodyLimit: BODY_LIMIT, handler: (_request, reply) => notAllowed(reply, 'PUT') })
     }

@@ -34,7 +34,7 @@ export async function poll(deps: Deps, certificateSha256: Buffer, report: Report
   const event = webhookRow(deps, { ...said, message: { kind: 'report', ...report }, at: deps.clock() })
   const visited = await visitAsCurrent(deps, { certificateSha256, channel: report.channel, outcome, telling, event })
   if (visited.refusal !== null || visited.enrollment_id === null) throw new DeviceRefused(visited.refusal ?? 'not_enrolled')
-  tell(deps, visited, outcome)
+  tell(deps, visited, outcome, report.channel.deviceKey)
   return { enrollment: visited.enrollment_id, ...handedOut(deps, visited), ...(visited.ignored === true && { ignored: 'no_open_command' }) }
 }
 
@@ -46,7 +46,8 @@ async function visitAsCurrent(deps: Deps, visitor: Visitor): Promise<Visit> {
   return visit(deps.db, visitor)
 }
 
-function tell(deps: Deps, visited: Visit, outcome: Outcome | undefined): void {
+function tell(deps: Deps, visited: Visit, outcome: Outcome | undefined, device: string): void {
+  if (visited.not_kept === true) deps.log.warn({ door: 'device', device, commandUuid: outcome?.uuid, reason: 'quota' }, 'answer_not_kept')
   if (outcome && visited.ended_type !== null) counted.command(visited.ended_type, outcome.outcome)
   if (visited.left_errand === true) nudge(deps.db, NUDGE)
 }

@@ -4,6 +4,7 @@ import { WireError } from '../../apple/wire/error.ts'
 import { plistFromJson, type Json } from '../../apple/wire/json.ts'
 import { plistDict } from '../../apple/wire/plist.ts'
 import { durationMs } from '../../base/duration.ts'
+import { readJsonBody } from '../../base/json-body.ts'
 import { Problem } from '../../base/problem.ts'
 import type { CommandRequest } from './enqueue.ts'
 
@@ -25,15 +26,7 @@ export type JsonRequest = z.output<typeof commandRequest> | z.output<typeof flat
 export function readRequest(body: Buffer, now: Date): CommandRequest & { force: boolean } {
   if (body.length === 0) throw new Problem('malformed_request', 'The body is empty; send a command as JSON or as Apple plist')
   const text = body.subarray(0, 64).toString('latin1').trimStart()
-  return text.startsWith('{') ? readJson(parseJson(body), now) : readPlist(body)
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'))
-  } catch {
-    throw new Problem('malformed_json')
-  }
+  return text.startsWith('{') ? readJson(readJsonBody(body), now) : readPlist(body)
 }
 
 /** Reads a command given as JSON. Throws validation_failed with JSON Pointers. */

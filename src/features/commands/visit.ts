@@ -58,6 +58,8 @@ export interface Visit {
   ignored: boolean | null
   ended_type: string | null
   left_errand: boolean | null
+  /** The answer would have been more than a device may fill our disk with. */
+  not_kept: boolean | null
   command_id: CommandId | null
   request_type: string | null
   body_id: number

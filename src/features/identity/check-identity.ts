@@ -1,8 +1,9 @@
+import { publicKeyProblem } from '../../apple/wire/public-key.ts'
 import { isSignedBy, type Certificate } from '../../apple/wire/x509.ts'
 import type { Authorities } from './authorities.ts'
 
 /** Why a certificate does not speak for a device. */
-export type IdentityReason = 'untrusted_issuer' | 'wrong_usage' | 'expired' | 'not_yet_valid' | 'already_bound'
+export type IdentityReason = 'untrusted_issuer' | 'wrong_usage' | 'expired' | 'not_yet_valid' | 'already_bound' | 'weak_alg'
 
 /** This certificate is no identity here; `reason` is for logs, never for the device. */
 export class IdentityRefused extends Error {
@@ -31,8 +32,8 @@ export interface Identity {
 
 /**
  * Whether a certificate may speak for a device at all: signed by our CA or an extra one (its key, whatever the names
- * say), made for clients, no CA, and valid at `now` without grace. Throws IdentityRefused. Says nothing about revocation
- * or whose it is: see findCertificate.
+ * say), made for clients, no CA, of a key that cannot be broken, and valid at `now` without grace. Throws IdentityRefused. Says
+ * nothing about revocation or whose it is: see findCertificate.
  */
 export function checkIdentity(authorities: Authorities, certificate: Certificate, now: Date): Identity {
   const known = soundOnes(authorities)
@@ -50,6 +51,8 @@ function findIssuer(authorities: Authorities, certificate: Certificate): Certifi
   const issuer = trusted.find((ca) => isSignedBy(certificate, ca))
   if (!issuer) throw new IdentityRefused('untrusted_issuer')
   if (certificate.isCa || !certificate.extendedKeyUsage.includes(CLIENT_AUTH)) throw new IdentityRefused('wrong_usage')
+  // A signature tells us the same; behind TLS or a proxy nobody else looks at the key.
+  if (publicKeyProblem(certificate.publicKey)) throw new IdentityRefused('weak_alg')
   return issuer
 }
 

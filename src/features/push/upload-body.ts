@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { WireError } from '../../apple/wire/error.ts'
 import { readPushCertificate, type PushCertificateInput, type ReadPushCertificate } from '../../apple/wire/push-certificate.ts'
+import { readJsonBody } from '../../base/json-body.ts'
 import { Problem } from '../../base/problem.ts'
 
 const upload = z.strictObject({
@@ -16,20 +17,13 @@ type Upload = z.output<typeof upload>
 
 /** A body that begins with `{` is JSON; everything else is PEM, whatever Content-Type curl chose for it. */
 export function readUpload(body: unknown): Upload {
-  const text = Buffer.isBuffer(body) ? body.toString('utf8') : ''
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
+  const text = bytes.toString('utf8')
   if (!text.trimStart().startsWith('{')) return { certificate: text }
-  const parsed = upload.safeParse(parseJson(text))
+  const parsed = upload.safeParse(readJsonBody(bytes))
   if (parsed.success) return parsed.data
   const errors = parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, code: issue.code, detail: issue.message }))
   throw new Problem('validation_failed', undefined, { errors })
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new Problem('malformed_json')
-  }
 }
 
 /** The certificate and key in an upload. Throws `push_certificate_refused` with the reason and where it lies. */
