@@ -213,7 +213,8 @@ create type visit as (
   refusal text,
   enrollment_id bigint,       -- the channel that was here
   ignored boolean,            -- the report fitted no open command
-  ended_type text,            -- RequestType of the command that this report ended
+  ended_id text,              -- the command that this report ended, and its RequestType
+  ended_type text,
   left_errand boolean,
   not_kept boolean,           -- its answer would have been more than a device may fill our disk with
   command_id text,            -- what to hand out
@@ -281,13 +282,13 @@ begin
       deliveries, not_now_at, not_now_count, p_outcome, now(), 'device',
       case when not v_kept then 'The device answered, and its answer was not kept: it sent more than 64 MiB of answers within a day.' end,
       p_error_chain, case when v_kept then p_fields end, case when v_kept then p_sealed_raw end from ended
-    returning id, request_type into v_id, v.ended_type;
+    returning id, request_type into v.ended_id, v.ended_type;
     v.ignored := not found;
     if found then
       v.not_kept := not v_kept;
       insert into events (id, type, at, actor, device_id, data) values (p_event_ids[1],
         case when p_outcome = 'acknowledged' then 'command.acknowledged' else 'command.failed' end, now(), p_device_key, s.device_id,
-        jsonb_build_object('device', s.device_id, 'command', v_id, 'request_type', v.ended_type)
+        jsonb_build_object('device', s.device_id, 'command', v.ended_id, 'request_type', v.ended_type)
           || case when p_outcome = 'acknowledged' then '{}' else jsonb_build_object('state', p_outcome) end);
       -- Until one of these is acknowledged, Setup Assistant or the login of a user waits for us (Apple: Device Configured, User Configured).
       if p_outcome = 'acknowledged' and v.ended_type in ('DeviceConfigured', 'UserConfigured') then
@@ -295,7 +296,7 @@ begin
       end if;
       v.left_errand := p_outcome = 'acknowledged' and v.ended_type = any(p_telling);
       if v.left_errand then
-        perform leave_errand('learn', v_id, jsonb_build_object('command', v_id));
+        perform leave_errand('learn', v.ended_id, jsonb_build_object('command', v.ended_id));
       end if;
     end if;
   end if;

@@ -164,8 +164,12 @@ describe.each(MODES)('$mode', (mode) => {
       const queued: string[] = []
       for (const type of types) queued.push((await server.api('POST', `/devices/${A}/commands`, { type })).json<{ command_uuid: string }>().command_uuid)
       await server.api('POST', `/devices/${B}/commands`, { type: 'ProfileList' })
+      const held = await holdRow()
       const flood = Array.from({ length: 100 }, () => idle(a))
+      // Who is answered while the row is held is told to come again.
+      expect((await Promise.race(flood)).status).toBe(503)
       const others = await Promise.all(Array.from({ length: 5 }, () => idle(b)))
+      await held()
       const answers = await Promise.all(flood)
       expect(others.map(({ status, body }) => [status, body.length > 0])).toEqual(Array.from({ length: 5 }, () => [200, true]))
       const statuses = answers.map(({ status }) => status)

@@ -119,7 +119,7 @@ describe('POST /enrollment-links', () => {
     ['/slug', { slug: 'Not a slug' }],
     ['/device', { device: "x'; drop table" }],
     ['/name', { name: '' }],
-    ['/name', { name: 'a\u0000b' }],
+    ['/name', { name: 'a\u0007b' }],
     ['/separate_checkin', { separate_checkin: true }],
     ['/separate_checkin', { separate_checkin: 'https://checkin.example.com' }],
     ['/state', { state: 'active' }],

@@ -30,7 +30,7 @@ export function registerPlists(app: ApiApp, deps: Deps): void {
   }, async (request, reply) => {
     const row = await findCommand(deps.db.read, request.params.command)
     if (!row) throw new Problem('not_found', 'There is no such command')
-    if (!row.sealed_raw) throw new Problem('not_found', 'The device has not answered this command')
+    if (!row.sealed_raw) throw new Problem('not_found', row.reason ?? 'The device has not answered this command')
     return reply.type('application/xml; charset=utf-8').send(openResult(deps, row, row.sealed_raw).toString())
   })
 }

@@ -47,7 +47,7 @@ async function visitAsCurrent(deps: Deps, visitor: Visitor): Promise<Visit> {
 }
 
 function tell(deps: Deps, visited: Visit, outcome: Outcome | undefined, device: string): void {
-  if (visited.not_kept === true) deps.log.warn({ door: 'device', device, commandUuid: outcome?.uuid, reason: 'quota' }, 'answer_not_kept')
+  if (visited.not_kept === true) deps.log.warn({ door: 'device', device, command: visited.ended_id, reason: 'quota' }, 'answer_not_kept')
   if (outcome && visited.ended_type !== null) counted.command(visited.ended_type, outcome.outcome)
   if (visited.left_errand === true) nudge(deps.db, NUDGE)
 }

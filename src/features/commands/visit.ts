@@ -56,6 +56,7 @@ export interface Visit {
   enrollment_id: EnrollmentId | null
   /** The report fitted no open command. */
   ignored: boolean | null
+  ended_id: CommandId | null
   ended_type: string | null
   left_errand: boolean | null
   /** The answer would have been more than a device may fill our disk with. */
